@@ -1,0 +1,60 @@
+// Package event is the model of what Vitrine has to tell: one Event per fact, with one Body type per kind. It is the only
+// source of the JSON form, the columns of the store, the fields of the search language, the EVE form and, by way of the API's
+// schema, the console's types: a new field is added here and nowhere else. It knows nothing of where events come from or go to.
+package event
+
+import (
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// ID names an event: time-ordered, unique, and the same however often the event is sent.
+type ID = flow.ID
+
+// Kind says which Body an event has.
+type Kind string
+
+const (
+	KindConn      Kind = "conn"      // a connection has ended
+	KindTLS       Kind = "tls"       // a TLS connection has ended, or was seen inside another stream
+	KindHTTP      Kind = "http"      // a request and its response
+	KindDNS       Kind = "dns"       // a query and its answer
+	KindWebSocket Kind = "websocket" // a message
+	KindFile      Kind = "file"      // a file was transferred
+	KindAnomaly   Kind = "anomaly"   // protocol misbehaviour
+	KindUnknown   Kind = "unknown"   // a stream of no known protocol has ended
+)
+
+// Kinds are all of them, in the order in which people look for them.
+var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindFile, KindConn, KindAnomaly, KindUnknown}
+
+// Vantage is the kind of source that an event comes from.
+type Vantage string
+
+const (
+	Probe   Vantage = "probe"
+	Sensor  Vantage = "sensor"
+	Gateway Vantage = "gateway"
+)
+
+// Origin is who saw it.
+type Origin struct {
+	Agent   string  `json:"agent,omitempty" doc:"Name of the agent that saw it"`
+	Vantage Vantage `json:"vantage,omitempty" enum:"probe,sensor,gateway" doc:"Kind of source that saw it"`
+	Asset   string  `json:"asset,omitempty" doc:"The protected host or workload"`
+	Import  string  `json:"import,omitempty" doc:"Id of the import that it came with; empty for live traffic"`
+}
+
+// Event is one fact. It and its Conn are valid only while the call that hands them over lasts: who keeps one keeps its Record.
+type Event struct {
+	ID     ID
+	Time   time.Time
+	Origin Origin
+	Conn   *flow.Conn
+	Proto  string // the application protocol that the body was parsed from, or empty
+	Body   Body
+}
+
+// Body is what the fact is: *HTTP, *DNS, *WebSocket, *File, *TLS, *Conn, *Anomaly or *Unknown.
+type Body interface{ Kind() Kind }

@@ -1,0 +1,76 @@
+package event
+
+import (
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// Record is an event as it is sent, stored, searched and shown: flat, owned by its holder, and equal to its JSON form.
+//
+// The dotted path of JSON names is a field's name everywhere: http.response.status in JSON is http.response.status in a
+// search and http_response_status in the store. Its doc tag is its explanation in the API, the completion and the
+// documentation; an enum tag lists its values.
+type Record struct {
+	ID   ID        `json:"id" doc:"Id of the event"`
+	Time time.Time `json:"time" doc:"When it happened"`
+	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown" doc:"What it is"`
+	Origin
+
+	ConnID      ID            `json:"conn_id,omitzero" doc:"Id of the connection"`
+	CommunityID string        `json:"community_id,omitempty" doc:"Community ID of the connection, by which other tools know it"`
+	Proto       string        `json:"proto,omitempty" enum:"tcp,udp" doc:"Transport protocol"`
+	AppProto    string        `json:"app_proto,omitempty" doc:"Application protocol"`
+	Client      flow.Endpoint `json:"client,omitzero" doc:"The side that opened the connection"`
+	Server      flow.Endpoint `json:"server,omitzero" doc:"The side that answered"`
+	Interface   string        `json:"interface,omitempty" doc:"Interface that it was captured on"`
+	flow.Decryption
+
+	TLS       *flow.TLS       `json:"tls,omitempty" doc:"TLS facts of the connection"`
+	Process   *flow.Process   `json:"process,omitempty" doc:"The local program"`
+	Container *flow.Container `json:"container,omitempty" doc:"The container of the program"`
+
+	HTTP      *HTTP      `json:"http,omitempty"`
+	DNS       *DNS       `json:"dns,omitempty"`
+	WebSocket *WebSocket `json:"websocket,omitempty"`
+	File      *File      `json:"file,omitempty"`
+	Conn      *Conn      `json:"conn,omitempty"`
+	Anomaly   *Anomaly   `json:"anomaly,omitempty"`
+	Unknown   *Unknown   `json:"unknown,omitempty"`
+}
+
+// Record returns the event in the form that can be kept. The body is shared, all else is copied.
+func (e *Event) Record() *Record {
+	r := &Record{ID: e.ID, Time: e.Time.UTC(), Kind: e.Body.Kind(), Origin: e.Origin, AppProto: e.Proto}
+	if c := e.Conn; c != nil {
+		r.ConnID, r.CommunityID, r.Proto = c.ID, c.Tuple.CommunityID(), c.Tuple.Proto.String()
+		r.Client, r.Server, r.Interface = c.Tuple.Client, c.Tuple.Server, c.Interface
+		r.TLS, r.Process, r.Container = c.TLS, c.Process, c.Container
+		if c.TLS != nil {
+			r.Decryption = c.Decryption
+		}
+	}
+	r.setBody(e.Body)
+	return r
+}
+
+func (r *Record) setBody(b Body) {
+	switch b := b.(type) {
+	case *HTTP:
+		r.HTTP = b
+	case *DNS:
+		r.DNS = b
+	case *WebSocket:
+		r.WebSocket = b
+	case *File:
+		r.File = b
+	case *TLS:
+		r.TLS, r.Decryption = b.Facts, b.Decryption
+	case *Conn:
+		r.Conn = b
+	case *Anomaly:
+		r.Anomaly = b
+	case *Unknown:
+		r.Unknown = b
+	}
+}

@@ -1,0 +1,93 @@
+package flow
+
+import "time"
+
+// TLS is what the handshake of a TLS connection says. Field tags are explained at event.Record.
+type TLS struct {
+	Version        string       `json:"version,omitempty" doc:"Negotiated TLS version" example:"TLS 1.3"`
+	Cipher         string       `json:"cipher,omitempty" doc:"Negotiated cipher suite, IANA name" example:"TLS_AES_128_GCM_SHA256"`
+	SNI            string       `json:"sni,omitempty" doc:"Server name that the client asked for"`
+	ALPN           string       `json:"alpn,omitempty" doc:"Negotiated application protocol" example:"h2"`
+	ClientALPNs    []string     `json:"client_alpns,omitempty" doc:"Application protocols that the client offered"`
+	JA3            string       `json:"ja3,omitempty" doc:"JA3 fingerprint of the ClientHello, MD5"`
+	JA3S           string       `json:"ja3s,omitempty" doc:"JA3S fingerprint of the ServerHello, MD5"`
+	JA4            string       `json:"ja4,omitempty" doc:"JA4 fingerprint of the ClientHello"`
+	Resumed        bool         `json:"resumed,omitempty" doc:"The session was resumed"`
+	Certificate    *Certificate `json:"certificate,omitempty" doc:"The server's certificate, where it was seen"`
+	PlaintextBytes uint64       `json:"plaintext_bytes,omitempty" doc:"Application data that was decrypted"`
+	LostBytes      uint64       `json:"lost_bytes,omitempty" doc:"Application data that was seen but not decrypted"`
+}
+
+// Certificate is the leaf of the chain that the server sent.
+type Certificate struct {
+	Subject   string    `json:"subject,omitempty" doc:"Subject, RFC 2253"`
+	Issuer    string    `json:"issuer,omitempty" doc:"Issuer, RFC 2253"`
+	Serial    string    `json:"serial,omitempty" doc:"Serial number, colon-separated hexadecimal"`
+	SHA256    string    `json:"sha256,omitempty" doc:"SHA-256 of the DER form, hexadecimal"`
+	SHA1      string    `json:"sha1,omitempty" doc:"SHA-1 of the DER form, colon-separated hexadecimal, as Suricata prints it"`
+	NotBefore time.Time `json:"not_before,omitzero" doc:"Start of validity"`
+	NotAfter  time.Time `json:"not_after,omitzero" doc:"End of validity"`
+	Names     []string  `json:"names,omitempty" doc:"Subject alternative names"`
+}
+
+// Decryption says whether and how plaintext was had, and if not, why.
+type Decryption struct {
+	State  Decrypted     `json:"decrypted,omitempty" enum:"yes,no,partial" doc:"Whether the plaintext of the TLS connection was had; empty for a connection without TLS"`
+	Source DecryptSource `json:"decrypt_source,omitempty" enum:"probe,keys,inspection" doc:"Where the plaintext came from"`
+	Reason Reason        `json:"reason,omitempty" doc:"Why the connection was not decrypted, or not all of it" example:"no_key"`
+}
+
+// Decrypted is yes, no or partial; empty where there is no TLS.
+type Decrypted string
+
+const (
+	DecryptedYes     Decrypted = "yes"
+	DecryptedNo      Decrypted = "no"
+	DecryptedPartial Decrypted = "partial"
+)
+
+// DecryptSource names the way in which plaintext was had.
+type DecryptSource string
+
+const (
+	FromProbe      DecryptSource = "probe"
+	FromKeys       DecryptSource = "keys"
+	FromInspection DecryptSource = "inspection"
+)
+
+// Reason is the machine-readable answer to "why can't I see into this connection?". docs/reason-codes.md explains each.
+type Reason string
+
+const (
+	NoKey              Reason = "no_key"              // no session key came in time
+	LateKey            Reason = "late_key"            // the key came after some ciphertext had been given up
+	UnsupportedSuite   Reason = "unsupported_suite"   // the cipher suite or version cannot be opened
+	BadTag             Reason = "bad_tag"             // every candidate key failed authentication
+	GapInRecords       Reason = "gap"                 // packets are missing
+	Midstream          Reason = "midstream"           // the handshake was before the capture
+	NoApplicationData  Reason = "no_application_data" // the connection ended before any was sent
+	UnsupportedLibrary Reason = "unsupported_library"
+	BypassedByPolicy   Reason = "bypassed_by_policy"
+	PausedOverBudget   Reason = "paused_over_budget"
+	DetectionOff       Reason = "detection_off"
+	OverMemory         Reason = "over_memory" // ciphertext was given up to stay within the memory limit
+	Malformed          Reason = "malformed"   // the records are not TLS
+)
+
+// Process is a program on a host that the probe runs on.
+type Process struct {
+	PID         int       `json:"pid" doc:"Process id, in the host's namespace"`
+	Name        string    `json:"name,omitempty" doc:"Command name"`
+	Exe         string    `json:"exe,omitempty" doc:"Path of the executable"`
+	CommandLine string    `json:"command_line,omitempty" doc:"Command line"`
+	UID         int       `json:"uid" doc:"User id"`
+	Start       time.Time `json:"start,omitzero" doc:"When it was started"`
+}
+
+// Container is where a process runs, if not on the host itself.
+type Container struct {
+	ID        string `json:"id,omitempty" doc:"Container id"`
+	Image     string `json:"image,omitempty" doc:"Image name"`
+	Pod       string `json:"pod,omitempty" doc:"Kubernetes pod"`
+	Namespace string `json:"namespace,omitempty" doc:"Kubernetes namespace"`
+}

@@ -1,0 +1,76 @@
+// Package parse turns plaintext into transactions. Ordered bytes and honest gaps of one connection go in, event bodies
+// come out. A parser is pure: it does no I/O, reads no clock and starts no goroutine; it knows nothing of where its bytes
+// come from, nor of who reads its events. Each protocol has a folder of its own.
+package parse
+
+import (
+	"errors"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// Parser follows one connection of one protocol.
+type Parser interface {
+	// Parse consumes a prefix of b and returns its length. What it leaves is offered again, with more behind it. An error
+	// means that the parser gave up: it is not called again. Hostile bytes are an Anomaly; an error is only for
+	// bytes after which nothing can be understood any more. b is valid until Parse returns.
+	// For UDP, b is one datagram and what is not consumed of it is gone.
+	Parse(dir flow.Direction, b []byte) (n int, err error)
+	// Gap tells of n missing bytes (0: unknown) that follow what was offered last; what the parser had left of that is gone too.
+	// An error means that it cannot go on.
+	Gap(dir flow.Direction, n int) error
+	// End closes both directions: whatever is open is emitted as it is.
+	End()
+}
+
+// Match is the answer of a Probe.
+type Match int
+
+const (
+	No    Match = iota // it is something else, whatever follows
+	Maybe              // more bytes are needed
+	Yes
+)
+
+// MaxProbe is how many bytes of a direction a Probe is offered at the most; a Maybe after that counts as a No.
+const MaxProbe = 4096
+
+// Protocol is how a protocol is recognised and parsed.
+type Protocol struct {
+	Name  string     // as events and the search language spell it
+	Proto flow.Proto // the transport that carries it; zero: any stream
+	// Probe looks at the first bytes of one direction. It is called anew with a longer prefix after a Maybe.
+	Probe func(dir flow.Direction, b []byte) Match
+	New   func(out Output) Parser
+}
+
+// Output is where a parser's results go. All functions are set and must be called from within the parser's methods only.
+type Output struct {
+	// Emit hands over a finished transaction; the parser no longer touches it.
+	Emit func(body event.Body)
+	// Anomaly tells of protocol misbehaviour by a stable code in snake_case, such as "http1_bad_chunk_size".
+	Anomaly func(code string)
+	// Become ends this parser after the current call: the bytes that follow, of both directions, are parsed as the named protocol,
+	// or recognised anew if the name is empty.
+	Become func(name string)
+	// Exhausted reports that the time allowed for the current call is used up: decompression stops there.
+	Exhausted func() bool
+	// Limits bound what a parser keeps.
+	Limits Limits
+}
+
+// Limits bound what a parser keeps and how far it decompresses.
+type Limits struct {
+	Body         int   // bytes of a body that an event keeps, per direction
+	Header       int   // bytes of one header block, line or message before it is given up as an anomaly
+	Decompressed int64 // bytes that one body may decompress to
+	Ratio        int64 // decompressed bytes per compressed byte, once more than 1 MiB came out
+	Open         int   // transactions, streams or queries that may be open in one connection
+}
+
+// DefaultLimits are what design and memory budget allow.
+var DefaultLimits = Limits{Body: 64 << 10, Header: 256 << 10, Decompressed: 512 << 20, Ratio: 1000, Open: 1024}
+
+// ErrGiveUp is what a parser returns when nothing that follows can be understood.
+var ErrGiveUp = errors.New("protocol can no longer be followed")
