@@ -5,6 +5,7 @@ package parse
 
 import (
 	"errors"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -54,6 +55,8 @@ type Output struct {
 	// Become ends this parser after the current call: the bytes that follow, of both directions, are parsed as the named protocol,
 	// or recognised anew if the name is empty.
 	Become func(name string)
+	// Seen is the time at which the bytes of the current call were seen: the parser's only notion of time.
+	Seen func() time.Time
 	// Exhausted reports that the time allowed for the current call is used up: decompression stops there.
 	Exhausted func() bool
 	// Limits bound what a parser keeps.
