@@ -14,14 +14,16 @@ import (
 // Parser follows one connection of one protocol.
 type Parser interface {
 	// Parse consumes a prefix of b and returns its length. What it leaves is offered again, with more behind it. An error
-	// means that the parser gave up: it is not called again. Hostile bytes are an Anomaly; an error is only for
-	// bytes after which nothing can be understood any more. b is valid until Parse returns.
+	// means that the parser gave up: only End is called after it. Hostile bytes are an Anomaly; an error is only for
+	// bytes after which nothing can be understood any more. b is valid until Parse returns. A parser leaves at most
+	// Limits.Header bytes, and looks at no byte more often than a constant number of times, however short the pieces are.
 	// For UDP, b is one datagram and what is not consumed of it is gone.
 	Parse(dir flow.Direction, b []byte) (n int, err error)
 	// Gap tells of n missing bytes (0: unknown) that follow what was offered last; what the parser had left of that is gone too.
 	// An error means that it cannot go on.
 	Gap(dir flow.Direction, n int) error
-	// End closes both directions: whatever is open is emitted as it is.
+	// End closes both directions: whatever is open is emitted as it is, whatever is held is let go. It is called exactly
+	// once, also after an error, a Become or a panic.
 	End()
 }
 
@@ -53,14 +55,24 @@ type Output struct {
 	// Anomaly tells of protocol misbehaviour by a stable code in snake_case, such as "http1_bad_chunk_size".
 	Anomaly func(code string)
 	// Become ends this parser after the current call: the bytes that follow, of both directions, are parsed as the named protocol,
-	// or recognised anew if the name is empty.
-	Become func(name string)
+	// or recognised anew if the name is empty. So are the bytes that this parser left. The Upgrade goes to the next
+	// parser's Output; it may be nil.
+	Become func(name string, upgrade *Upgrade)
+	// Upgrade is what the protocol before this one agreed on, nil if the connection began with this one.
+	Upgrade *Upgrade
 	// Seen is the time at which the bytes of the current call were seen: the parser's only notion of time.
 	Seen func() time.Time
 	// Exhausted reports that the time allowed for the current call is used up: decompression stops there.
 	Exhausted func() bool
 	// Limits bound what a parser keeps.
 	Limits Limits
+}
+
+// Upgrade is what an HTTP request and its answer agreed on for the protocol that follows them in the same connection.
+type Upgrade struct {
+	Host     string   // as in event.HTTP
+	URL      string   // as in event.HTTP
+	Response []string // header lines of the answer, as in event.Message
 }
 
 // Limits bound what a parser keeps and how far it decompresses.
