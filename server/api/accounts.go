@@ -1,0 +1,64 @@
+package api
+
+import "time"
+
+// Role is what an account or a token may do.
+type Role string
+
+const (
+	Admin   Role = "admin"   // everything
+	Analyst Role = "analyst" // search, read content, download packets without keys, import
+	Viewer  Role = "viewer"  // search and see facts: who talked to whom, never what was said
+)
+
+// User is an account.
+type User struct {
+	Name string `json:"name" doc:"Account name"`
+	Role Role   `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
+}
+
+// SignIn is what a person signs in with.
+type SignIn struct {
+	Username string `json:"username" minLength:"1" maxLength:"128" doc:"Account name"`
+	Password string `json:"password" minLength:"1" maxLength:"1024" doc:"Password"`
+}
+
+// Session is the signed-in account.
+type Session struct {
+	User        User     `json:"user" doc:"The account"`
+	Permissions []string `json:"permissions" doc:"What it may do, verb by verb" example:"[\"search\",\"content\"]"`
+	Version     string   `json:"version" doc:"Version of the server"`
+}
+
+// PasswordChange replaces one's own password. All other sessions of the account end.
+type PasswordChange struct {
+	Old string `json:"old" minLength:"1" maxLength:"1024" doc:"Present password"`
+	New string `json:"new" minLength:"12" maxLength:"1024" doc:"New password"`
+}
+
+// NewUser makes an account.
+type NewUser struct {
+	Name     string `json:"name" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9][A-Za-z0-9._@-]*$" doc:"Account name"`
+	Role     Role   `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
+	Password string `json:"password" minLength:"12" maxLength:"1024" doc:"First password"`
+}
+
+// Users are all accounts.
+type Users struct {
+	Users []User `json:"users" doc:"Accounts, by name"`
+}
+
+// AuditEntry is one thing that somebody did.
+type AuditEntry struct {
+	Time    time.Time `json:"time" doc:"When"`
+	Actor   string    `json:"actor" doc:"Account or token that did it; empty where nobody was signed in"`
+	Address string    `json:"address" doc:"Network address that it came from"`
+	Action  string    `json:"action" doc:"What was done" example:"content.view"`
+	Target  string    `json:"target,omitempty" doc:"What it was done to"`
+	Outcome string    `json:"outcome" enum:"ok,denied,failed" doc:"How it ended"`
+}
+
+// Audit is the newest part of the audit trail.
+type Audit struct {
+	Entries []AuditEntry `json:"entries" doc:"The newest first"`
+}
