@@ -1,0 +1,384 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+)
+
+func TestPcap(t *testing.T) {
+	packets := []Packet{
+		{Time: noon, Link: RawIP, Length: 60, Data: bytesOf(1, 60)},
+		{Time: noon.Add(time.Second), Link: RawIP, Length: 9000, Data: bytesOf(2, 96)},
+		{Time: noon.Add(2 * time.Second), Link: RawIP, Length: 0, Data: []byte{}},
+	}
+	micros := make([]Packet, len(packets))
+	for i, p := range packets {
+		micros[i] = p
+		micros[i].Time = p.Time.Truncate(time.Microsecond)
+	}
+	for _, tc := range []struct {
+		name  string
+		order order
+		magic uint32
+		want  []Packet
+	}{
+		{"little endian, microseconds", binary.LittleEndian, pcapMicros, micros},
+		{"little endian, nanoseconds", binary.LittleEndian, pcapNanos, packets},
+		{"big endian, microseconds", binary.BigEndian, pcapMicros, micros},
+		{"big endian, nanoseconds", binary.BigEndian, pcapNanos, packets},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			file := pcapFile(tc.order, tc.magic, RawIP, packets...)
+			for name, b := range map[string][]byte{"plain": file, "gzip": gzipped(t, file), "zstd": zstded(t, file)} {
+				got, err := read(t, iotest.OneByteReader(bytes.NewReader(b)), FileOptions{})
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("%s: (-want +got)\n%s", name, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestPcapng(t *testing.T) {
+	for _, o := range []order{binary.LittleEndian, binary.BigEndian} {
+		t.Run(fmt.Sprint(o), func(t *testing.T) {
+			micros, nanos := uint64(noon.UnixMicro()), uint64(noon.UnixNano())
+			f := &ngFile{order: o}
+			f.section().secret(TLSKeyLog, "early")
+			f.iface(Ethernet, 0, "eth0", 0, 0).iface(RawIP, 0, "tun0", 9, 0)
+			f.packet(0, micros, 100, bytesOf(1, 61))
+			f.block(0xbad, bytesOf(0, 33))
+			f.packet(1, nanos, 40, bytesOf(2, 40))
+			f.secret(TLSKeyLog, "late, after packets")
+			f.oldPacket(1, nanos+1, 40, bytesOf(3, 40))
+			f.simple(30, bytesOf(4, 30))
+			f.section().iface(LinuxCooked, 20, "", 0x80|20, 3600)
+			f.packet(0, uint64(noon.Unix())<<20|1<<19, 20, bytesOf(5, 20))
+			f.simple(77, bytesOf(6, 20))
+
+			var secrets []string
+			got, err := read(t, iotest.HalfReader(bytes.NewReader(f.b)), FileOptions{Secrets: func(kind uint32, b []byte) {
+				secrets = append(secrets, fmt.Sprintf("%x %s", kind, b))
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			shifted := noon.Truncate(time.Second).Add(time.Hour + time.Second/2)
+			want := []Packet{
+				{Time: noon.Truncate(time.Microsecond), Link: Ethernet, Length: 100, Data: bytesOf(1, 61), Interface: "eth0"},
+				{Time: noon, Link: RawIP, Length: 40, Data: bytesOf(2, 40), Interface: "tun0"},
+				{Time: noon.Add(1), Link: RawIP, Length: 40, Data: bytesOf(3, 40), Interface: "tun0"},
+				{Time: noon.Add(1), Link: Ethernet, Length: 30, Data: bytesOf(4, 30), Interface: "eth0"},
+				{Time: shifted, Link: LinuxCooked, Length: 20, Data: bytesOf(5, 20)},
+				{Time: shifted, Link: LinuxCooked, Length: 77, Data: bytesOf(6, 20)},
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("packets (-want +got)\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"544c534b early", "544c534b late, after packets"}, secrets); diff != "" {
+				t.Errorf("secrets (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestCut cuts files at every byte: all packets that are whole come out, and the error tells where the file ends.
+func TestCut(t *testing.T) {
+	three := []Packet{{Time: noon, Length: 50, Data: bytesOf(1, 50)}, {Time: noon, Length: 7, Data: bytesOf(2, 7)}, {Time: noon, Length: 64, Data: bytesOf(3, 64)}}
+	ng := &ngFile{order: binary.LittleEndian}
+	ng.section().iface(Ethernet, 0, "eth0", 9, 0)
+	ends := map[int]int{len(ng.b): 0} // whole prefixes -> packets in them
+	for i, p := range three {
+		ng.packet(0, uint64(noon.UnixNano()), p.Length, p.Data)
+		ends[len(ng.b)] = i + 1
+		ng.block(0xbad, nil)
+		ends[len(ng.b)] = i + 1
+	}
+	pcapEnds := map[int]int{}
+	for i := range 4 {
+		pcapEnds[len(pcapFile(binary.LittleEndian, pcapNanos, 1, three[:i]...))] = i
+	}
+	for _, tc := range []struct {
+		name string
+		file []byte
+		ends map[int]int
+	}{
+		{"pcap", pcapFile(binary.LittleEndian, pcapNanos, 1, three...), pcapEnds},
+		{"pcapng", ng.b, ends},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			last := 0
+			for n := range len(tc.file) + 1 {
+				got, err := read(t, bytes.NewReader(tc.file[:n]), FileOptions{})
+				if packets, whole := tc.ends[n]; whole {
+					last = packets
+					if err != nil {
+						t.Fatalf("%d bytes: %v", n, err)
+					}
+				} else if d, ok := errors.AsType[*FormatError](err); n > 28 && (!ok || d.Offset != int64(n)) {
+					t.Fatalf("%d bytes: got %v, want damage at %d", n, err, n)
+				}
+				if len(got) != last {
+					t.Fatalf("%d bytes: %d packets, want %d", n, len(got), last)
+				}
+			}
+		})
+	}
+}
+
+func TestDamage(t *testing.T) {
+	good := func() *ngFile {
+		f := &ngFile{order: binary.LittleEndian}
+		return f.section().iface(Ethernet, 0, "", 0, 0).packet(0, 1, 8, bytesOf(1, 8))
+	}
+	at := len(good().b)
+	raw := func(b ...byte) []byte { return append(good().b, b...) }
+	short := func(kind uint32) []byte { f := good(); f.block(kind, make([]byte, 0)); return f.b }
+	many := &ngFile{order: binary.LittleEndian}
+	many.section()
+	for range maxInterfaces + 1 {
+		many.iface(Ethernet, 0, "", 0, 0)
+	}
+	badOption := good()
+	badOption.block(blockInterface, append(make([]byte, 8), 2, 0, 200, 0))
+	badSecret := good()
+	badSecret.block(blockSecrets, []byte{1, 2, 3, 4, 200, 0, 0, 0, 1, 2, 3, 4})
+	badPacket := good()
+	badPacket.block(blockPacket, append(make([]byte, 12), 9, 0, 0, 0, 9, 0, 0, 0, 1, 2, 3, 4))
+	hugePacket := pcapFile(binary.LittleEndian, pcapMicros, 1, Packet{Data: bytesOf(1, 4), Length: 4}, Packet{Data: make([]byte, MaxPacket+1)})
+	trailer := good()
+	trailer.block(blockPacket, bytesOf(1, 40))
+	trailer.b[len(trailer.b)-4]++
+	for _, tc := range []struct {
+		name    string
+		file    []byte
+		offset  int
+		packets int
+	}{
+		{"empty", nil, 0, 0},
+		{"another kind of file", []byte("PK\x03\x04 and more"), 0, 0},
+		{"modified pcap", pcapFile(binary.LittleEndian, pcapModified, 1), 0, 0},
+		{"pcap version", append(binary.LittleEndian.AppendUint32(nil, pcapMicros), make([]byte, 20)...), 4, 0},
+		{"pcap packet too long", hugePacket, 24 + 16 + 4 + 8, 1},
+		{"no byte order", append([]byte{0x0a, 0x0d, 0x0d, 0x0a}, make([]byte, 24)...), 8, 0},
+		{"block shorter than its overhead", raw(9, 0, 0, 0, 8, 0, 0, 0), at + 4, 1},
+		{"block of odd length", raw(9, 0, 0, 0, 13, 0, 0, 0), at + 4, 1},
+		{"wanted block too long", raw(6, 0, 0, 0, 0, 0, 0, 0x7f), at + 4, 1},
+		{"unwanted block that never ends", raw(9, 0, 0, 0, 0, 0, 0, 0x7f), at + 8, 1},
+		{"lengths differ", trailer.b, at + 8 + 40, 1},
+		{"short interface", short(blockInterface), at + 4, 1},
+		{"short packet", short(blockPacket), at + 4, 1},
+		{"short simple packet", short(blockSimple), at + 4, 1},
+		{"short secrets", short(blockSecrets), at + 4, 1},
+		{"unknown interface", good().packet(1, 1, 4, bytesOf(1, 4)).b, at + 8, 1},
+		{"packet longer than its block", badPacket.b, at + 8 + 12, 1},
+		{"packet too long", good().packet(0, 1, 4, make([]byte, MaxPacket+1)).b, at + 8 + 12, 1},
+		{"option longer than its block", badOption.b, at + 8 + 8 + 2, 1},
+		{"secrets longer than their block", badSecret.b, at + 8 + 4, 1},
+		{"simple packet without interface", (&ngFile{order: binary.LittleEndian}).section().simple(4, bytesOf(1, 4)).b, 28, 0},
+		{"too many interfaces", many.b, len(many.b) - 24, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := read(t, bytes.NewReader(tc.file), FileOptions{Secrets: func(uint32, []byte) {}})
+			d, ok := errors.AsType[*FormatError](err)
+			if !ok || d.Offset != int64(tc.offset) || d.File != "test" {
+				t.Errorf("got %v, want damage at %d", err, tc.offset)
+			}
+			if len(got) != tc.packets {
+				t.Errorf("%d packets, want %d", len(got), tc.packets)
+			}
+		})
+	}
+}
+
+func TestDamagedCompression(t *testing.T) {
+	packets := make([]Packet, 2000)
+	for i := range packets {
+		packets[i] = Packet{Time: noon, Length: 1000, Data: bytesOf(byte(i*7), 1000)}
+	}
+	file := pcapFile(binary.LittleEndian, pcapNanos, 1, packets...)
+	for name, b := range map[string][]byte{"gzip": gzipped(t, file), "zstd": zstded(t, file)} {
+		got, err := read(t, bytes.NewReader(b[:len(b)-9]), FileOptions{})
+		d, ok := errors.AsType[*FormatError](err)
+		if !ok {
+			t.Fatalf("%s: got %v, want damage", name, err)
+		}
+		// All that could be decompressed was read: the damage is in the packet that follows.
+		if record := int64(pcapRecordHeader + 1000); (d.Offset-pcapFileHeader)/record != int64(len(got)) {
+			t.Errorf("%s: damage at %d after %d packets", name, d.Offset, len(got))
+		}
+	}
+}
+
+// TestReadError tells a disk that fails from a file that is damaged.
+func TestReadError(t *testing.T) {
+	file := pcapFile(binary.LittleEndian, pcapNanos, 1, Packet{Time: noon, Length: 90, Data: bytesOf(1, 90)})
+	broken := errors.New("broken disk")
+	for name, b := range map[string][]byte{"plain": file, "gzip": gzipped(t, file)[:40], "zstd": zstded(t, file)[:30]} {
+		_, err := read(t, io.MultiReader(bytes.NewReader(b), iotest.ErrReader(broken)), FileOptions{})
+		if _, damaged := errors.AsType[*FormatError](err); damaged || !errors.Is(err, broken) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestHostileTimes(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		resolution byte
+		offset     int64
+		stamp      uint64
+	}{
+		{"far future", 1, 0, 1 << 63},
+		{"offset overflows", 9, 1<<63 - 1, 1 << 63},
+		{"before the epoch", 9, -1 << 63, 1},
+		{"finest power of ten", 127, 0, 1 << 63},
+		{"finest power of two", 255, 0, 1 << 63},
+	} {
+		f := (&ngFile{order: binary.LittleEndian}).section().iface(Ethernet, 0, "", tc.resolution, tc.offset).packet(0, tc.stamp, 4, bytesOf(1, 4))
+		got, err := read(t, bytes.NewReader(f.b), FileOptions{})
+		if err != nil || len(got) != 1 {
+			t.Fatalf("%s: %d packets, %v", tc.name, len(got), err)
+		}
+		if y := got[0].Time.Year(); y < 1970 || y > 2262 {
+			t.Errorf("%s: year %d", tc.name, y)
+		}
+	}
+}
+
+func TestOpenFile(t *testing.T) {
+	if _, err := OpenFile(filepath.Join(t.TempDir(), "none"), FileOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	b := pcapFile(binary.LittleEndian, pcapNanos, 1, Packet{Time: noon, Length: 90, Data: bytesOf(1, 90)})
+	path := filepath.Join(t.TempDir(), "a.pcap")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFile(path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := drain(f); err != nil || len(got) != 1 {
+		t.Errorf("%d packets, %v", len(got), err)
+	}
+	if done, total := f.Progress(); done != int64(len(b)) || total != done {
+		t.Errorf("progress %d of %d, want %d", done, total, len(b))
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Read(new(Packet)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("read after close: %v", err)
+	}
+}
+
+// endless repeats one stretch of bytes after a head, so that any length can be read without memory.
+type endless struct {
+	head, body []byte
+	at         int
+	left       int64
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	if len(e.head) > 0 {
+		n := copy(b, e.head)
+		e.head = e.head[n:]
+		return n, nil
+	}
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(int64(len(b)), e.left)], e.body[e.at:])
+	e.at = (e.at + n) % len(e.body)
+	e.left -= int64(n)
+	return n, nil
+}
+
+// long returns a pcap and a pcapng file of n equal packets of 1400 bytes.
+func long(n int) map[string]*endless {
+	p := Packet{Time: noon, Length: 1400, Data: bytesOf(1, 1400)}
+	head := pcapFile(binary.LittleEndian, pcapNanos, 1)
+	body := pcapFile(binary.LittleEndian, pcapNanos, 1, p)[len(head):]
+	ng := &ngFile{order: binary.LittleEndian}
+	ng.section().iface(Ethernet, 0, "eth0", 9, 0)
+	ngHead := len(ng.b)
+	ng.packet(0, uint64(noon.UnixNano()), 1400, p.Data)
+	return map[string]*endless{
+		"pcap":   {head: head, body: bytes.Repeat(body, 256), left: int64(n * len(body))},
+		"pcapng": {head: ng.b[:ngHead], body: bytes.Repeat(ng.b[ngHead:], 256), left: int64(n * (len(ng.b) - ngHead))},
+	}
+}
+
+func TestReadDoesNotAllocate(t *testing.T) {
+	for name, in := range long(1 << 20) {
+		f, err := NewReader(name, in, FileOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p Packet
+		if n := testing.AllocsPerRun(10000, func() {
+			if err := f.Read(&p); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per packet", name, n)
+		}
+	}
+}
+
+func TestLinear(t *testing.T) {
+	for name := range long(0) {
+		testkit.Linear(t, 20000, func(n int) {
+			if got := count(t, long(n)[name]); got != n {
+				t.Fatalf("%d packets, want %d", got, n)
+			}
+		})
+	}
+}
+
+func count(t testing.TB, in io.Reader) int {
+	f, err := NewReader("test", in, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p Packet
+	for n := 0; ; n++ {
+		if err := f.Read(&p); err == io.EOF {
+			return n
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFile(b *testing.B) {
+	for name, in := range long(100_000) {
+		file, err := io.ReadAll(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(file)))
+			for b.Loop() {
+				count(b, bytes.NewReader(file))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/packet")
+		})
+	}
+}
