@@ -74,7 +74,7 @@ type DNS struct {
 	Answers    []string `json:"answers,omitempty" doc:"Answer records, as name TTL type data"`
 	Addresses  []string `json:"addresses,omitempty" doc:"IP addresses in the answers"`
 	Authority  []string `json:"authority,omitempty" doc:"Authority records, as name TTL type data"`
-	Flags      []string `json:"flags,omitempty" doc:"Flags of the answer, else of the query: aa tc rd ra ad cd"`
+	Flags      []string `json:"flags,omitempty" doc:"Flags of the answer, else of the query: aa tc rd ra ad cd do"`
 	DurationUS int64    `json:"duration_us,omitempty" doc:"From the query to its answer, microseconds"`
 }
 
