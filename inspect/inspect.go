@@ -1,0 +1,85 @@
+// Package inspect joins what the sources give to what the parsers understand. It is the Sink of every source: plaintext
+// Streams come in; it recognises the protocol by content, hands the bytes to its parser, and events go out. It knows nothing of
+// packets, TLS records or storage, and it is the boundary at which a parser's failure ends: no bytes of one connection
+// can harm another.
+package inspect
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse"
+	"github.com/vitrine-ndr/vitrine/source"
+)
+
+// Config is what an Inspector needs. All of it is required.
+type Config struct {
+	Protocols []parse.Protocol // in the order in which they are tried
+	Unknown   parse.Protocol   // what follows a stream that none of Protocols recognises
+	Limits    parse.Limits
+	// Time is how long one call may decompress.
+	Time   time.Duration
+	Origin event.Origin
+	// Emit takes an event. It is called in the goroutine of the source, from several at once, and holds the source up while
+	// it runs. The event is valid until it returns.
+	Emit func(*event.Event)
+}
+
+// DefaultTime is right for Config.Time: a source is not held up for longer.
+const DefaultTime = 250 * time.Millisecond
+
+// Inspector is a source.Sink.
+type Inspector struct {
+	cfg      Config
+	protocol map[string]*parse.Protocol
+	stats    stats
+}
+
+type stats struct {
+	streams, events, plaintext, anomalies, gaveUp, panics, unknown, stalled atomic.Uint64
+}
+
+// Stats count what happened.
+type Stats struct {
+	Streams   uint64 // opened
+	Events    uint64 // emitted
+	Plaintext uint64 // bytes inspected
+	Anomalies uint64 // among Events
+	Unknown   uint64 // streams of no known protocol
+	GaveUp    uint64 // parsers that could not go on
+	Stalled   uint64 // parsers that waited for more than they may keep
+	Panics    uint64 // parsers that failed
+}
+
+// New returns an Inspector.
+func New(cfg Config) *Inspector {
+	i := &Inspector{cfg: cfg, protocol: make(map[string]*parse.Protocol, len(cfg.Protocols))}
+	for k := range cfg.Protocols {
+		p := &cfg.Protocols[k]
+		if _, ok := i.protocol[p.Name]; !ok {
+			i.protocol[p.Name] = p
+		}
+	}
+	return i
+}
+
+// Stats returns the counts so far.
+func (i *Inspector) Stats() Stats {
+	s := &i.stats
+	return Stats{
+		Streams: s.streams.Load(), Events: s.events.Load(), Plaintext: s.plaintext.Load(), Anomalies: s.anomalies.Load(),
+		Unknown: s.unknown.Load(), GaveUp: s.gaveUp.Load(), Stalled: s.stalled.Load(), Panics: s.panics.Load(),
+	}
+}
+
+// Open begins to inspect a connection.
+func (i *Inspector) Open(c *flow.Conn) source.Stream {
+	i.stats.streams.Add(1)
+	s := &stream{inspector: i, conn: c}
+	s.out = parse.Output{
+		Emit: s.emit, Anomaly: s.anomaly, Become: s.become, Seen: s.seen, Exhausted: s.exhausted, Limits: i.cfg.Limits,
+	}
+	return s
+}

@@ -1,0 +1,87 @@
+package inspect
+
+import (
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse"
+)
+
+// recognise asks the protocols about the bytes of a direction, b being the newest. It returns true once the parser is set and b
+// is still to be offered to it; the bytes kept before are then in s.left. Whatever is not settled at
+// parse.MaxProbe bytes is unknown.
+func (s *stream) recognise(dir flow.Direction, b []byte) bool {
+	prefix := b
+	if len(s.left[dir]) > 0 {
+		s.left[dir] = append(s.left[dir], b...)
+		prefix = s.left[dir]
+	}
+	p := s.probe(dir, prefix)
+	if p == nil {
+		if len(s.left[dir]) == 0 {
+			s.left[dir] = append(s.left[dir], b...)
+		}
+		if len(s.left[0]) == 0 || len(s.left[1]) == 0 {
+			s.first = dir
+		}
+		return false
+	}
+	if len(s.left[dir]) == 0 && len(s.left[dir.Reverse()]) == 0 {
+		s.start(p) // the usual case: settled by the first bytes, which were not copied
+		return true
+	}
+	if len(s.left[dir]) == 0 {
+		s.left[dir] = append(s.left[dir], b...)
+	}
+	s.settle(p)
+	return false
+}
+
+// probe returns the protocol of the stream, or nil while that is open.
+func (s *stream) probe(dir flow.Direction, prefix []byte) *parse.Protocol {
+	open := false
+	for i := range s.inspector.cfg.Protocols {
+		p := &s.inspector.cfg.Protocols[i]
+		if s.ruled&(1<<i) != 0 || p.Proto != 0 && p.Proto != s.conn.Tuple.Proto {
+			continue
+		}
+		switch p.Probe(dir, prefix[:min(len(prefix), parse.MaxProbe)]) {
+		case parse.Yes:
+			return p
+		case parse.No:
+			s.ruled |= 1 << i
+		case parse.Maybe:
+			open = open || len(prefix) < parse.MaxProbe
+		}
+	}
+	if open && s.conn.Tuple.Proto != flow.UDP {
+		return nil
+	}
+	return &s.inspector.cfg.Unknown
+}
+
+// settle starts the parser and offers it what recognition has kept, in the order in which the two sides began to speak.
+func (s *stream) settle(p *parse.Protocol) {
+	left, gaps := s.left, s.gap
+	s.left, s.gap = [2][]byte{}, [2]gap{}
+	if p == &s.inspector.cfg.Unknown {
+		s.inspector.stats.unknown.Add(1)
+	}
+	s.start(p)
+	for _, dir := range [...]flow.Direction{s.first, s.first.Reverse()} {
+		if len(left[dir]) > 0 && !s.over {
+			s.take(dir, left[dir])
+		}
+		if gaps[dir].seen && !s.over && s.parser != nil {
+			s.left[dir] = nil
+			s.check(s.parser.Gap(dir, gaps[dir].n))
+		}
+	}
+}
+
+// gapUnrecognised settles a stream with a hole in its first bytes by what there is: behind a hole, its protocol may no longer show.
+func (s *stream) gapUnrecognised(dir flow.Direction, n int) {
+	if len(s.left[dir]) == 0 {
+		return // what comes behind may be recognised on its own
+	}
+	s.gap[dir] = gap{true, n}
+	s.settle(&s.inspector.cfg.Unknown)
+}

@@ -1,0 +1,182 @@
+package inspect
+
+import (
+	"slices"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse"
+)
+
+// stream inspects one connection. It is in one of three states: recognising (parser is nil), parsing, or over.
+type stream struct {
+	inspector *Inspector
+	conn      *flow.Conn
+	out       parse.Output
+
+	name   string // of the parser's protocol
+	parser parse.Parser
+	over   bool      // the parser gave up: what follows is only counted
+	left   [2][]byte // what the parser has left, or what recognition has kept; owned
+	next   *turn     // the parser has asked to become another
+	ruled  uint64    // protocols that recognition has ruled out, by bit
+	first  flow.Direction
+	gap    [2]gap // told while recognising
+
+	at        time.Time
+	deadline  time.Time // of the current call's decompression; zero until asked for
+	events    uint64
+	anomalies uint64
+	plaintext uint64
+	protocols []string
+	ev        event.Event
+}
+
+// turn is a change of protocol.
+type turn struct {
+	name    string
+	upgrade *parse.Upgrade
+}
+
+// gap is a hole behind the bytes that recognition has kept.
+type gap struct {
+	seen bool
+	n    int
+}
+
+// Data parses b as far as that is possible. Passive protocols are never held up: the verdict is always Pass.
+func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+	s.at, s.deadline = at, time.Time{}
+	s.plaintext += uint64(len(b))
+	s.inspector.stats.plaintext.Add(uint64(len(b)))
+	if !s.over {
+		s.guard(func() { s.take(dir, b) })
+	}
+	return flow.Pass
+}
+
+// Gap tells the parser of missing bytes.
+func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
+	s.at, s.deadline = at, time.Time{}
+	if s.over {
+		return
+	}
+	s.guard(func() {
+		if s.parser == nil {
+			s.gapUnrecognised(dir, n)
+			return
+		}
+		s.left[dir] = s.left[dir][:0]
+		s.check(s.parser.Gap(dir, n))
+		s.turn()
+	})
+}
+
+// Close ends the parser and tells of the connection.
+func (s *stream) Close(at time.Time) {
+	s.at, s.deadline = at, time.Time{}
+	if !s.over {
+		s.guard(func() {
+			if s.parser == nil && len(s.left[0])+len(s.left[1]) > 0 {
+				s.settle(&s.inspector.cfg.Unknown)
+			}
+			if s.parser != nil {
+				s.parser.End()
+			}
+		})
+	}
+	s.over, s.parser = true, nil
+	if s.conn.TLS != nil {
+		s.emitAs("tls", &event.TLS{Facts: s.conn.TLS, Decryption: s.conn.Decryption})
+	}
+	s.emitConn()
+}
+
+// guard is the one place at which a parser's panic ends.
+func (s *stream) guard(f func()) {
+	defer func() {
+		if recover() != nil {
+			s.inspector.stats.panics.Add(1)
+			s.giveUp("parser_panic")
+		}
+	}()
+	f()
+}
+
+// take offers b, behind what was left of its direction, to recognition or to the parser.
+func (s *stream) take(dir flow.Direction, b []byte) {
+	if s.parser == nil && !s.recognise(dir, b) {
+		return
+	}
+	if len(s.left[dir]) > 0 {
+		s.left[dir] = append(s.left[dir], b...)
+		n := s.offer(dir, s.left[dir])
+		s.left[dir] = slices.Delete(s.left[dir], 0, n)
+	} else if n := s.offer(dir, b); n < len(b) && s.keeps() {
+		s.left[dir] = append(s.left[dir], b[n:]...)
+	}
+	s.turn()
+	if max := s.inspector.cfg.Limits.Header; !s.over && s.parser != nil && len(s.left[dir]) > 2*max {
+		s.inspector.stats.stalled.Add(1)
+		s.giveUp(s.name + "_message_too_long")
+	}
+}
+
+// keeps reports whether what a parser leaves is offered again. Datagrams stand alone.
+func (s *stream) keeps() bool { return s.conn.Tuple.Proto != flow.UDP && !s.over }
+
+// offer calls the parser until it no longer consumes and returns how much it has.
+func (s *stream) offer(dir flow.Direction, b []byte) (n int) {
+	for n < len(b) && !s.over && s.next == nil {
+		k, err := s.parser.Parse(dir, b[n:])
+		n += k
+		s.check(err)
+		if k == 0 || s.conn.Tuple.Proto == flow.UDP {
+			break
+		}
+	}
+	return n
+}
+
+func (s *stream) check(err error) {
+	if err != nil {
+		s.inspector.stats.gaveUp.Add(1)
+		s.giveUp(s.name + "_gave_up")
+	}
+}
+
+// giveUp ends parsing, not the connection. The parser is not called again, not even to end.
+func (s *stream) giveUp(code string) {
+	s.over, s.parser, s.next = true, nil, nil
+	s.left[0], s.left[1] = nil, nil
+	s.anomaly(code)
+}
+
+// turn carries out what the parser asked for by Become.
+func (s *stream) turn() {
+	for s.next != nil && !s.over {
+		t := s.next
+		s.next = nil
+		s.parser.End()
+		s.parser, s.ruled, s.gap = nil, 0, [2]gap{}
+		s.out.Upgrade = t.upgrade
+		left := s.left
+		s.left = [2][]byte{}
+		if p := s.inspector.protocol[t.name]; p != nil {
+			s.start(p)
+		}
+		for _, dir := range [...]flow.Direction{flow.ToServer, flow.ToClient} {
+			if len(left[dir]) > 0 && !s.over {
+				s.take(dir, left[dir])
+			}
+		}
+	}
+}
+
+func (s *stream) start(p *parse.Protocol) {
+	s.name, s.parser = p.Name, p.New(s.out)
+	if !slices.Contains(s.protocols, p.Name) {
+		s.protocols = append(s.protocols, p.Name)
+	}
+}
