@@ -1,0 +1,422 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket/afpacket"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+)
+
+// mark begins the payload of the datagrams that the tests send.
+const mark = "vitrine-capture-test "
+
+// open captures in the namespace.
+func open(t testing.TB, ns *testkit.Namespace, c LiveConfig) *Live {
+	t.Helper()
+	var l *Live
+	var err error
+	ns.Do(t, func() { l, err = OpenLive(c) })
+	if err != nil {
+		testkit.SkipIfNotSupported(t, err)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// dial returns a UDP socket in the namespace.
+func dial(t testing.TB, ns *testkit.Namespace, to string) net.Conn {
+	t.Helper()
+	var c net.Conn
+	var err error
+	ns.Do(t, func() { c, err = net.Dial("udp", to) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// listen returns a UDP socket in the namespace that nobody reads.
+func listen(t testing.TB, ns *testkit.Namespace, at string) {
+	t.Helper()
+	var c net.PacketConn
+	var err error
+	ns.Do(t, func() { c, err = net.ListenPacket("udp", at) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+}
+
+// send sends n datagrams of a size.
+func send(t testing.TB, c net.Conn, n, size int) {
+	t.Helper()
+	b := append([]byte(mark), make([]byte, size-len(mark))...)
+	for range n {
+		if _, err := c.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// marked reads until n datagrams of the tests have come, or for two seconds. Live has no deadline: Close ends it.
+func marked(t testing.TB, l *Live, n int) []Packet {
+	t.Helper()
+	var all []Packet
+	timer := time.AfterFunc(2*time.Second, func() { l.Close() })
+	defer timer.Stop()
+	var p Packet
+	for len(all) < n {
+		if err := l.Read(&p); err != nil {
+			t.Fatalf("after %d of %d packets: %v", len(all), n, err)
+		}
+		if bytes.Contains(p.Data, []byte(mark)) {
+			p.Data = bytes.Clone(p.Data)
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func ip(t testing.TB, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func TestLive(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	l := open(t, server, LiveConfig{Interface: "veth0", Promiscuous: true})
+	before := time.Now()
+	send(t, dial(t, client, "198.18.0.2:9"), 500, 1000)
+	for i, p := range marked(t, l, 500) {
+		if p.Link != Ethernet || p.Length != 14+20+8+1000 || len(p.Data) != p.Length || p.Interface != "veth0" {
+			t.Fatalf("packet %d: link %d, %d of %d bytes on %q", i, p.Link, len(p.Data), p.Length, p.Interface)
+		}
+		if binary.BigEndian.Uint16(p.Data[12:]) != 0x0800 {
+			t.Fatalf("packet %d: type %x", i, p.Data[12:14])
+		}
+		if d := p.Time.Sub(before); d < 0 || d > 5*time.Second {
+			t.Fatalf("packet %d: %v after it was sent", i, d)
+		}
+	}
+	if s := l.Stats(); s.Received < 500 || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLiveSnapLength(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	l := open(t, server, LiveConfig{Interface: "veth0", SnapLength: 90})
+	send(t, dial(t, client, "198.18.0.2:9"), 1, 1000)
+	if p := marked(t, l, 1)[0]; len(p.Data) != 90 || p.Length != 1042 {
+		t.Errorf("%d of %d bytes", len(p.Data), p.Length)
+	}
+}
+
+func TestLiveLoopbackOnce(t *testing.T) {
+	_, server := testkit.VethPair(t)
+	const at = "127.0.0.1:9"
+	listen(t, server, at)
+	for _, name := range []string{"lo", AnyInterface} {
+		l := open(t, server, LiveConfig{Interface: name})
+		c := dial(t, server, at)
+		send(t, c, 10, 100)
+		if _, err := c.Write([]byte(mark + "last")); err != nil {
+			t.Fatal(err)
+		}
+		if last := marked(t, l, 11)[10]; !bytes.HasSuffix(last.Data, []byte("last")) {
+			t.Errorf("%s: packets are seen more than once", name)
+		}
+	}
+}
+
+// inject sends a frame as it is.
+func inject(t testing.TB, ns *testkit.Namespace, frame []byte) {
+	t.Helper()
+	var err error
+	ns.Do(t, func() {
+		var l link
+		var fd int
+		if l, fd, err = openSocket("veth0"); err != nil {
+			return
+		}
+		defer unix.Close(fd)
+		err = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.index})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLiveRestoresTags(t *testing.T) {
+	const (
+		server1 = "\x02\x00\x00\x00\x00\x01"
+		client1 = "\x02\x00\x00\x00\x00\x02"
+		inner   = "\x08\x00" + "E and so on: " + mark
+	)
+	for _, tc := range []struct{ name, tags, cooked string }{
+		{"one tag", "\x81\x00\xe0\x07", "\x81\x00\xe0\x07"},
+		{"service tag", "\x88\xa8\x00\x09", "\x88\xa8\x00\x09"},
+		{"none", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			client, server := testkit.VethPair(t)
+			plain := open(t, server, LiveConfig{Interface: "veth0"})
+			cooked := open(t, server, LiveConfig{Interface: AnyInterface})
+			frame := server1 + client1 + tc.tags + inner
+			inject(t, client, []byte(frame))
+			for _, got := range []struct {
+				packet Packet
+				link   LinkType
+				want   string
+			}{
+				{marked(t, plain, 1)[0], Ethernet, frame},
+				// For another host, from Ethernet, 6 bytes of address.
+				{marked(t, cooked, 1)[0], LinuxCooked, "\x00\x03\x00\x01\x00\x06" + client1 + "\x00\x00" + tc.cooked + inner},
+			} {
+				p := got.packet
+				if p.Link != got.link || p.Length != len(got.want) || p.Interface != "veth0" || string(p.Data) != got.want {
+					t.Errorf("link %d, %d bytes on %s:\n%q, want\n%q", p.Link, p.Length, p.Interface, p.Data, got.want)
+				}
+			}
+		})
+	}
+}
+
+// TestLiveRestoresOuterTag has no counterpart behind "any": for two tags the kernel tells the type that follows the inner
+// tag, and leaves half of the inner tag in the packet.
+func TestLiveRestoresOuterTag(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	l := open(t, server, LiveConfig{Interface: "veth0"})
+	frame := strings.Repeat("\x02", 12) + "\x88\xa8\x00\x09\x81\x00\x00\x07\x08\x00E" + mark
+	inject(t, client, []byte(frame))
+	if p := marked(t, l, 1)[0]; string(p.Data) != frame {
+		t.Errorf("got\n%q, want\n%q", p.Data, frame)
+	}
+}
+
+func TestLiveCountsDrops(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	l := open(t, server, LiveConfig{Interface: "veth0", RingBytes: 1 << 20})
+	send(t, dial(t, client, "198.18.0.2:9"), 3000, 1400)
+	time.Sleep(100 * time.Millisecond) // until the last block is handed over
+	s := l.Stats()
+	if s.Dropped == 0 || s.Received == 0 || s.Received+s.Dropped < 3000 {
+		t.Fatalf("%+v", s)
+	}
+	time.AfterFunc(300*time.Millisecond, func() { l.Close() })
+	read := uint64(0)
+	for p := new(Packet); l.Read(p) == nil; {
+		read++
+	}
+	if s := l.Stats(); read != s.Received {
+		t.Errorf("%d packets read of %d received", read, s.Received)
+	}
+}
+
+func TestLiveLatency(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	l := open(t, server, LiveConfig{Interface: "veth0"})
+	c := dial(t, client, "198.18.0.2:9")
+	marked := func(p *Packet) bool { return bytes.Contains(p.Data, []byte(mark)) }
+	var waits []time.Duration
+	for range 25 {
+		send(t, c, 1, 100)
+		var p Packet
+		for !marked(&p) {
+			if err := l.Read(&p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waits = append(waits, time.Since(p.Time))
+	}
+	slices.Sort(waits)
+	t.Logf("hand-over of single packets: p50 %v, worst %v", waits[len(waits)/2], waits[len(waits)-1])
+	if p50 := waits[len(waits)/2]; p50 > 50*time.Millisecond {
+		t.Errorf("half of the packets wait longer than %v", p50)
+	}
+}
+
+func TestLiveInterfaceGoesDown(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	l := open(t, server, LiveConfig{Interface: "veth0"})
+	send(t, dial(t, client, "198.18.0.2:9"), 3, 100)
+	ip(t, "-n", server.Name, "link", "set", "veth0", "down")
+	marked(t, l, 3) // what was captured before comes first
+	var err error
+	for p := new(Packet); err == nil; err = l.Read(p) {
+	}
+	if !errors.Is(err, ErrDown) {
+		t.Errorf("got %v, want ErrDown", err)
+	}
+	server.Do(t, func() { _, err = OpenLive(LiveConfig{Interface: "veth0"}) })
+	if !errors.Is(err, ErrDown) {
+		t.Errorf("open: got %v, want ErrDown", err)
+	}
+	ip(t, "-n", server.Name, "link", "set", "veth0", "up")
+	l = open(t, server, LiveConfig{Interface: "veth0"})
+	send(t, dial(t, client, "198.18.0.2:9"), 3, 100)
+	marked(t, l, 3)
+	ip(t, "-n", client.Name, "link", "delete", "veth0")
+	for err = nil; err == nil; err = l.Read(new(Packet)) {
+	}
+	if !errors.Is(err, ErrDown) {
+		t.Errorf("deleted: got %v, want ErrDown", err)
+	}
+}
+
+func TestLiveClose(t *testing.T) {
+	_, server := testkit.VethPair(t)
+	l := open(t, server, LiveConfig{Interface: "veth0"})
+	ended := make(chan error)
+	go func() {
+		var err error
+		for p := new(Packet); err == nil; err = l.Read(p) {
+		}
+		ended <- err
+	}()
+	time.Sleep(20 * time.Millisecond)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("got %v, want os.ErrClosed", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	if err := l.Read(new(Packet)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("read after close: %v", err)
+	}
+	l.Stats()
+}
+
+func TestOpenLiveUnknownInterface(t *testing.T) {
+	for _, name := range []string{"nonesuch0", "a-name-that-is-too-long-for-an-interface"} {
+		_, err := OpenLive(LiveConfig{Interface: name})
+		if err == nil {
+			t.Fatal("opened an interface that does not exist")
+		}
+		testkit.SkipIfNotSupported(t, err)
+		if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "lo") {
+			t.Errorf("the error does not list what exists: %v", err)
+		}
+	}
+}
+
+func TestLiveFanout(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	lives := []*Live{open(t, server, LiveConfig{Interface: "veth0", FanoutGroup: 77}), open(t, server, LiveConfig{Interface: "veth0", FanoutGroup: 77})}
+	for range 32 {
+		send(t, dial(t, client, "198.18.0.2:9"), 5, 100)
+	}
+	time.Sleep(100 * time.Millisecond)
+	seen := map[uint16]int{} // source port -> the Live that has it
+	total := 0
+	for i, l := range lives {
+		time.AfterFunc(200*time.Millisecond, func() { l.Close() })
+		for p := new(Packet); l.Read(p) == nil; {
+			if !bytes.Contains(p.Data, []byte(mark)) {
+				continue
+			}
+			total++
+			port := binary.BigEndian.Uint16(p.Data[34:])
+			if other, ok := seen[port]; ok && other != i {
+				t.Fatalf("conversation of port %d is split", port)
+			}
+			seen[port] = i
+		}
+	}
+	if total != 160 {
+		t.Errorf("%d packets, want 160", total)
+	}
+}
+
+func TestLiveDoesNotAllocate(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	listen(t, server, ":9")
+	l := open(t, server, LiveConfig{Interface: "veth0"})
+	send(t, dial(t, client, "198.18.0.2:9"), 1100, 100)
+	var p Packet
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := l.Read(&p); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations per packet", n)
+	}
+}
+
+// BenchmarkLive reads packets that wait in the ring: the cost on our side, without the kernel's.
+func BenchmarkLive(b *testing.B) {
+	const waiting = 10_000
+	for _, size := range []int{64, 1400} {
+		client, server := testkit.VethPair(b)
+		listen(b, server, ":9")
+		c := dial(b, client, "198.18.0.2:9")
+		run := func(name string, read func() int) {
+			b.Run(fmt.Sprintf("%s/%d", name, size), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					send(b, c, waiting, size)
+					time.Sleep(100 * time.Millisecond)
+					b.StartTimer()
+					for range waiting {
+						sum += read()
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*waiting), "ns/packet")
+			})
+		}
+		l := open(b, server, LiveConfig{Interface: "veth0"})
+		var p Packet
+		run("vitrine", func() int {
+			if err := l.Read(&p); err != nil {
+				b.Fatal(err)
+			}
+			return len(p.Data)
+		})
+		l.Close()
+		var other *afpacket.TPacket
+		var err error
+		server.Do(b, func() {
+			other, err = afpacket.NewTPacket(afpacket.OptInterface("veth0"), afpacket.OptTPacketVersion(afpacket.TPacketVersion3),
+				afpacket.OptBlockSize(blockSize), afpacket.OptNumBlocks(64), afpacket.OptBlockTimeout(20*time.Millisecond))
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		run("gopacket", func() int {
+			data, _, err := other.ZeroCopyReadPacketData()
+			if err != nil {
+				b.Fatal(err)
+			}
+			return len(data)
+		})
+		other.Close()
+	}
+}
+
+var sum int // keeps the benchmark's reads
