@@ -1,0 +1,125 @@
+package chdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse says that another process has the data folder open.
+var ErrInUse = errors.New("another vitrine-store runs in this data folder")
+
+// Pool is the engine on one data folder, with a fixed number of connections.
+type Pool struct {
+	lock *os.File
+	free chan *Conn
+	all  []*Conn
+
+	mu      sync.Mutex
+	control *Conn // ends the statements of others; guarded by mu
+}
+
+// Open locks the data folder and starts the engine on it.
+func Open(lib *Library, cfg Config) (*Pool, error) {
+	lock, err := lockFolder(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	config, err := cfg.write()
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	p := &Pool{lock: lock, free: make(chan *Conn, cfg.Connections)}
+	for i := range cfg.Connections + 1 {
+		c, err := lib.Connect("--path="+cfg.Path, "--config-file="+config)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.all = append(p.all, c)
+		c.name = fmt.Sprintf("connection %d", i)
+		if err := c.run("SET log_comment = " + quote(c.name, '\'')); err != nil {
+			p.Close()
+			return nil, fmt.Errorf("name connection: %w", err)
+		}
+	}
+	p.control = p.all[0]
+	for _, c := range p.all[1:] {
+		p.free <- c
+	}
+	return p, nil
+}
+
+func lockFolder(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "vitrine-store.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrInUse
+		}
+		return nil, fmt.Errorf("lock data folder: %w", err)
+	}
+	return f, nil
+}
+
+// Do calls f with a connection of its own, once there is a free one. When ctx ends, the statement that f runs is ended.
+func (p *Pool) Do(ctx context.Context, f func(*Conn) error) error {
+	var c *Conn
+	select {
+	case c = <-p.free:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	done, killed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(killed)
+		p.killAfter(ctx, c, done)
+	}()
+	defer func() {
+		close(done)
+		<-killed // so that it cannot hit the connection's next statement
+		p.free <- c
+	}()
+	return f(c)
+}
+
+// killAfter ends the statements of a connection from the end of ctx until done.
+func (p *Pool) killAfter(ctx context.Context, c *Conn, done <-chan struct{}) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	for {
+		p.mu.Lock()
+		// An error means that there is no such statement yet, or no longer.
+		_ = p.control.run("KILL QUERY WHERE Settings['log_comment'] = " + quote(c.name, '\'') + " ASYNC")
+		p.mu.Unlock()
+		select {
+		case <-done:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Close stops the engine and unlocks the data folder. No statement may be running.
+func (p *Pool) Close() {
+	for _, c := range p.all {
+		c.Close()
+	}
+	p.lock.Close()
+}
