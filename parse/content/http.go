@@ -14,6 +14,7 @@ type HTTP struct {
 	out    *parse.Output
 	event  *event.HTTP
 	began  time.Time
+	lost   bool
 	halves [2]half // by flow.Direction: the request, the response
 }
 
@@ -31,6 +32,12 @@ type half struct {
 func NewHTTP(out *parse.Output, tx uint64, version string, began time.Time) *HTTP {
 	return &HTTP{out: out, event: &event.HTTP{Tx: tx, Version: version}, began: began}
 }
+
+// Stream sets the HTTP/2 stream that carries the transaction.
+func (h *HTTP) Stream(id uint32) { h.event.Stream = id }
+
+// Lost notes that something else than bytes of a body was not seen, such as header fields.
+func (h *HTTP) Lost() { h.lost = true }
 
 // Request takes the head of the request. The target is as it was sent; the authority is that of the Host header or the
 // :authority field. A host in the target goes before it (RFC 9112 section 3.2.2).
@@ -148,7 +155,7 @@ func (h *HTTP) Emit() {
 	h.End(flow.ToServer, event.Truncated)
 	h.End(flow.ToClient, event.Truncated)
 	e.State = worse(request.state, response.state)
-	if request.message == nil {
+	if h.lost || request.message == nil {
 		e.State = event.HasGap // it was sent, but not seen
 	}
 	if d := response.last.Sub(h.began); response.message != nil && d > 0 {
