@@ -1,0 +1,68 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/vitrine-ndr/vitrine/event"
+)
+
+const (
+	// batchBytes is how much JSON makes a batch. With it, even what does not compress fits into the 1 MiB that a NATS server
+	// takes by default.
+	batchBytes = 1<<20 - 32<<10
+	// maxDecoded bounds what a batch may decompress to: a batch is at most one record longer than batchBytes.
+	maxDecoded = 64 << 20
+)
+
+// codec turns records into the payload of a message and back: newline-separated JSON, compressed by zstd (RFC 8878).
+// Safe for concurrent use.
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+func newCodec() (*codec, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("make compressor: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxDecoded), zstd.WithDecoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("make decompressor: %w", err)
+	}
+	return &codec{enc, dec}, nil
+}
+
+func (c *codec) close() { c.dec.Close() }
+
+func (c *codec) encode(lines []byte) []byte { return c.enc.EncodeAll(lines, nil) }
+
+// appendLine appends a record as one line. On an error buf is as before.
+func appendLine(buf *bytes.Buffer, r *event.Record) error {
+	before := buf.Len()
+	if err := json.NewEncoder(buf).Encode(r); err != nil {
+		buf.Truncate(before)
+		return fmt.Errorf("encode event: %w", err)
+	}
+	return nil
+}
+
+func (c *codec) decode(payload []byte) ([]*event.Record, error) {
+	lines, err := c.dec.DecodeAll(payload, nil)
+	if err != nil {
+		return nil, fmt.Errorf("decompress batch: %w", err)
+	}
+	var out []*event.Record
+	for line := range bytes.Lines(lines) {
+		r := new(event.Record)
+		if err := json.Unmarshal(line, r); err != nil {
+			return nil, fmt.Errorf("decode event %d of batch: %w", len(out), err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
