@@ -1,0 +1,169 @@
+// Package sensor is the vantage point that sees packets: it composes capture, reassembly and decrypt. Packets and session keys go
+// in, the plaintext of connections comes out on Streams; a connection that can't be opened still comes out, with its facts
+// and the reason. It knows nothing of protocols above TLS.
+package sensor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/decrypt"
+	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/reassembly"
+	"github.com/vitrine-ndr/vitrine/source"
+)
+
+// Config is what a Sensor needs.
+type Config struct {
+	// Inputs are where packets come from. Files are read one after another; live interfaces all at once, and opened anew when
+	// they fail.
+	Inputs []Input
+	Live   bool
+	// Keys opens TLS connections; it may be filled while the Sensor runs.
+	Keys decrypt.Keys
+	// KeyWait is how long, in capture time, ciphertext waits for its key; zero is as long as memory allows.
+	KeyWait time.Duration
+	// HeldBytes bounds the ciphertext that waits for keys, of all connections together.
+	HeldBytes int64
+	// Recorder, unless nil, is given each packet of a conversation. It must not keep p.Data.
+	Recorder   Recorder
+	Reassembly reassembly.Config
+}
+
+// Input is one sequence of packets.
+type Input struct {
+	Name string
+	Open func() (capture.Reader, error)
+}
+
+// Recorder keeps packets.
+type Recorder interface {
+	Append(conn flow.ID, p *capture.Packet)
+}
+
+const (
+	// DefaultKeyWait is right for live traffic: key logs are written during the handshake.
+	DefaultKeyWait = 10 * time.Second
+	// DefaultHeldBytes is right for a sensor of 1 GB.
+	DefaultHeldBytes = 128 << 20
+	// retryEvery is how soon a key that has come is used, and waiting segments are looked at.
+	retryEvery = 50 * time.Millisecond
+	// reopenEvery is how often an interface that failed is tried again.
+	reopenEvery = 2 * time.Second
+	// certificates is how many different ones are remembered.
+	certificates = 4096
+)
+
+// Sensor is a source.Source.
+type Sensor struct {
+	cfg    Config
+	log    *slog.Logger
+	budget *decrypt.Budget
+
+	mu        sync.Mutex // guards what follows, and with it each Stream
+	assembler *reassembly.Assembler
+	worker    *decrypt.Worker
+	waiting   map[*stream]struct{} // those whose ciphertext waits for a key
+	keys      uint64               // generation of Keys that waiting streams have tried
+	stats     Stats
+	inputs    sync.Map // name to Counter
+	failed    atomic.Uint64
+}
+
+// New returns a Sensor that has opened nothing yet.
+func New(cfg Config, log *slog.Logger) *Sensor {
+	budget := decrypt.NewBudget(cfg.HeldBytes)
+	return &Sensor{
+		cfg: cfg, log: log, budget: budget, waiting: map[*stream]struct{}{},
+		worker: decrypt.NewWorker(decrypt.Config{Keys: cfg.Keys, Budget: budget, Certificates: handshake.NewCertificates(certificates)}),
+	}
+}
+
+// Run reads packets until the files end or ctx is done. At damage in a file it has delivered all before it.
+func (s *Sensor) Run(ctx context.Context, sink source.Sink) error {
+	s.mu.Lock()
+	s.assembler = reassembly.New(s.cfg.Reassembly, &opener{s, sink})
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.assembler.Close()
+		s.mu.Unlock()
+	}()
+	if s.cfg.Live {
+		return s.live(ctx)
+	}
+	return s.files(ctx)
+}
+
+// files reads all inputs, even if some are damaged.
+func (s *Sensor) files(ctx context.Context) error {
+	var errs []error
+	for _, in := range s.cfg.Inputs {
+		if err := s.read(ctx, in); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// read takes the packets of one input until it ends.
+func (s *Sensor) read(ctx context.Context, in Input) error {
+	r, err := in.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if s.cfg.Live { // Close wakes up a Read that waits for a quiet interface
+		defer context.AfterFunc(ctx, func() { r.Close() })()
+	}
+	if counter, ok := r.(Counter); ok {
+		s.inputs.Store(in.Name, counter)
+	}
+	var p capture.Packet
+	for ctx.Err() == nil {
+		switch err := r.Read(&p); {
+		case err == nil:
+			s.packet(&p)
+		case errors.Is(err, io.EOF):
+			return nil
+		default:
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (s *Sensor) packet(p *capture.Packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.assembler.Packet(p)
+	if len(s.waiting) > 0 {
+		s.retry(p.Time)
+	}
+	if c != nil && s.cfg.Recorder != nil {
+		s.cfg.Recorder.Append(c.ID, p)
+	}
+}
+
+// retry lets waiting connections try keys that have come since, and gives up those that have waited for long enough.
+func (s *Sensor) retry(now time.Time) {
+	fresh := s.cfg.Keys.Generation()
+	if fresh == s.keys && now.Sub(s.stats.retried) < retryEvery {
+		return
+	}
+	isNew := fresh != s.keys
+	s.keys, s.stats.retried = fresh, now
+	for st := range s.waiting {
+		st.retry(now, isNew)
+	}
+}

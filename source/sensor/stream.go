@@ -1,0 +1,175 @@
+package sensor
+
+import (
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/decrypt"
+	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
+)
+
+// opener is the Sink of reassembly: it puts decryption between a TLS connection and the next Sink, and passes on all others.
+type opener struct {
+	sensor *Sensor
+	next   source.Sink
+}
+
+// Open begins a Stream that does not yet know whether it carries TLS.
+func (o *opener) Open(c *flow.Conn) source.Stream {
+	return &stream{sensor: o.sensor, conn: c, next: o.next.Open(c), plain: c.Tuple.Proto != flow.TCP}
+}
+
+// stream is one connection. Its first bytes decide whether it is passed on as it is or through a decrypt.Session.
+type stream struct {
+	sensor  *Sensor
+	conn    *flow.Conn
+	next    source.Stream
+	plain   bool // it is not TLS
+	session *decrypt.Session
+	prefix  [2][]byte // kept until that is decided, at most handshake.HeaderLen bytes each; one is empty
+	since   time.Time // when ciphertext began to wait for its key; zero if none does
+	learnt  int       // revision of the session's facts that conn has
+}
+
+// Data passes on b, or what it decrypts to.
+func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+	if s.session == nil && !s.plain {
+		if b = s.decide(dir, at, b); b == nil {
+			return flow.Pass
+		}
+	}
+	if s.plain {
+		return s.next.Data(dir, at, b)
+	}
+	s.session.Data(dir, at, b)
+	s.wait(at)
+	return flow.Pass
+}
+
+// decide looks at the first bytes and returns those that are to be passed on, or nil if it takes more of them to tell.
+func (s *stream) decide(dir flow.Direction, at time.Time, b []byte) []byte {
+	kept := s.prefix[dir]
+	if len(kept) > 0 {
+		b = append(kept, b...)
+	}
+	switch looksLikeTLS(b) {
+	case undecided:
+		s.prefix[dir] = append([]byte(nil), b...)
+		return nil
+	case yes:
+		s.session = s.sensor.worker.NewSession(s)
+	case no:
+		s.plain = true
+	}
+	s.prefix[dir] = nil
+	if other := dir.Reverse(); len(s.prefix[other]) > 0 {
+		early := s.prefix[other]
+		s.prefix[other] = nil
+		s.Data(other, at, early)
+	}
+	return b
+}
+
+// Gap passes on a hole, or what of the plaintext is lost by it.
+func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
+	switch {
+	case s.session != nil:
+		s.session.Gap(dir, at, n)
+		s.wait(at)
+	case s.plain:
+		s.next.Gap(dir, at, n)
+	case len(s.prefix[dir]) > 0: // too little to tell, and behind the hole it will not be clearer
+		s.plain = true
+		s.flush(at)
+		s.next.Gap(dir, at, n)
+	default: // the first bytes are missing: what comes next decides
+		s.next.Gap(dir, at, n)
+	}
+}
+
+// Close ends the connection. What still waits for its key will not get it.
+func (s *stream) Close(at time.Time) {
+	if s.session != nil {
+		s.session.Close(at)
+		s.learn()
+		s.sensor.count(s.conn)
+		delete(s.sensor.waiting, s)
+	} else if !s.plain {
+		s.flush(at)
+	}
+	s.next.Close(at)
+}
+
+func (s *stream) flush(at time.Time) {
+	for dir := range flow.Direction(2) {
+		if len(s.prefix[dir]) > 0 {
+			s.next.Data(dir, at, s.prefix[dir])
+			s.prefix[dir] = nil
+		}
+	}
+}
+
+// Plain is where the session delivers plaintext.
+func (s *stream) Plain(dir flow.Direction, at time.Time, b []byte) {
+	if s.conn.TLS == nil || s.learnt != s.session.Revision() {
+		s.learn()
+	}
+	s.next.Data(dir, at, b)
+}
+
+// Lost is where the session tells of plaintext that it could not deliver.
+func (s *stream) Lost(dir flow.Direction, at time.Time, n int) { s.next.Gap(dir, at, n) }
+
+// learn puts what the session knows by now into the flow.Conn.
+func (s *stream) learn() {
+	facts, decryption := s.session.Facts()
+	s.conn.TLS, s.conn.Decryption, s.learnt = &facts, decryption, s.session.Revision()
+}
+
+// wait keeps note of whether ciphertext waits for its key, and since when.
+func (s *stream) wait(now time.Time) {
+	switch waiting := s.session.Waiting(); {
+	case !waiting && !s.since.IsZero():
+		s.since = time.Time{}
+		delete(s.sensor.waiting, s)
+	case waiting && s.since.IsZero():
+		s.since = now
+		s.sensor.waiting[s] = struct{}{}
+	}
+}
+
+// retry tries keys that have come, and gives up at the end of Config.KeyWait.
+func (s *stream) retry(now time.Time, fresh bool) {
+	if fresh {
+		s.session.Retry()
+	}
+	if max := s.sensor.cfg.KeyWait; max > 0 && s.session.Waiting() && now.Sub(s.since) > max {
+		s.session.GiveUp(flow.NoKey)
+	}
+	s.wait(now)
+}
+
+// likeness is an answer that may have to wait.
+type likeness int
+
+const (
+	no likeness = iota
+	undecided
+	yes
+)
+
+// looksLikeTLS tells whether a direction that begins with b carries TLS records: of a handshake, or, where the capture began later, of
+// any kind.
+func looksLikeTLS(b []byte) likeness {
+	if b[0] < byte(handshake.ChangeCipherSpec) || b[0] > byte(handshake.ApplicationData) || len(b) > 1 && b[1] != 3 {
+		return no
+	}
+	if len(b) < handshake.HeaderLen {
+		return undecided
+	}
+	if h, err := handshake.ParseHeader(b); err != nil || h.Version > handshake.TLS13 || h.Length == 0 {
+		return no
+	}
+	return yes
+}
