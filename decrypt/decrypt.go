@@ -3,7 +3,10 @@
 // keylog excepted), reads no clock, and believes a secret only once it has authenticated a record.
 package decrypt
 
-import "log/slog"
+import (
+	"log/slog"
+	"strconv"
+)
 
 // Keys holds session secrets by the client random of their handshake. Implementations are safe for concurrent use.
 type Keys interface {
@@ -31,3 +34,5 @@ func (s SecretBytes) String() string { return redacted(len(s)) }
 
 // GoString keeps key material out of %#v.
 func (s SecretBytes) GoString() string { return redacted(len(s)) }
+
+func redacted(n int) string { return "REDACTED(" + strconv.Itoa(n) + " bytes)" }

@@ -1,0 +1,123 @@
+package decrypt
+
+import (
+	"bytes"
+	"sync/atomic"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// Budget bounds the ciphertext that all sessions together keep while they wait for keys.
+type Budget struct{ left atomic.Int64 }
+
+// NewBudget returns a Budget of that many bytes.
+func NewBudget(limit int64) *Budget {
+	b := &Budget{}
+	b.left.Store(limit)
+	return b
+}
+
+func (b *Budget) take(n int) bool {
+	if b.left.Add(-int64(n)) >= 0 {
+		return true
+	}
+	b.left.Add(int64(n))
+	return false
+}
+
+func (b *Budget) give(n int) { b.left.Add(int64(n)) }
+
+// item is a record, with what is missing before it.
+type item struct {
+	dir    flow.Direction
+	at     time.Time
+	record []byte
+	hole   hole
+	// passed: a later record of the direction is under a later key, so this one never opens.
+	passed bool
+}
+
+// itemCost is what the budget is charged for an item beyond its bytes.
+const itemCost = 128
+
+// enqueue keeps an item until a key comes. If there is no room, the wait of what is kept already is over, and its own too.
+func (s *Session) enqueue(it item) {
+	cost := len(it.record) + itemCost
+	reason := flow.Reason("")
+	switch {
+	case s.waiting+cost > s.w.cfg.MaxWaiting:
+		reason = flow.NoKey
+	case !s.w.cfg.Budget.take(cost):
+		reason = flow.OverMemory
+	}
+	if reason != "" {
+		s.GiveUp(reason)
+		if !s.protected(it) {
+			s.abandon(it, reason)
+		}
+		return
+	}
+	s.waiting += cost
+	it.record = bytes.Clone(it.record)
+	s.queue = append(s.queue, it)
+	s.drain("")
+}
+
+// drain opens the waiting items from the front, up to the first that has to wait further; with a reason to give up, none has to.
+func (s *Session) drain(giveUp flow.Reason) {
+	if len(s.queue) > 0 {
+		s.ask()
+	}
+	for len(s.queue) > 0 {
+		it := s.queue[0]
+		switch {
+		case it.passed:
+			s.pass(it)
+		case !s.stuck && s.protected(it):
+		case s.skipAhead():
+			s.stuck = false
+			continue
+		case giveUp != "":
+			s.abandon(it, giveUp)
+		default:
+			s.stuck = true
+			return
+		}
+		s.pop()
+	}
+}
+
+// lookAgain makes drain try every waiting item anew: there is a new secret, or a hello.
+func (s *Session) lookAgain() { s.scanned, s.stuck = 0, false }
+
+func (s *Session) pop() {
+	cost := len(s.queue[0].record) + itemCost
+	s.w.cfg.Budget.give(cost)
+	s.waiting -= cost
+	s.queue[0] = item{}
+	s.queue = s.queue[1:]
+	s.scanned, s.stuck = max(0, s.scanned-1), false
+	if len(s.queue) == 0 {
+		s.queue = nil
+	}
+}
+
+// skipAhead looks in the queue for a record that opens as the first under a later key of a direction whose front has to wait:
+// what is before it never opens (early data, or a handshake whose secret nobody logged). Each item is tried once per set of secrets.
+func (s *Session) skipAhead() bool {
+	for ; s.scanned < len(s.queue); s.scanned++ {
+		it := &s.queue[s.scanned]
+		h := &s.half[it.dir]
+		if it.passed || h.open != nil && h.epoch != epochEarly || !s.beginsEpoch(it) {
+			continue
+		}
+		for i := range s.queue[:s.scanned] {
+			if s.queue[i].dir == it.dir {
+				s.queue[i].passed = true
+			}
+		}
+		return true
+	}
+	return false
+}
