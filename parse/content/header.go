@@ -65,7 +65,7 @@ func splitAuthority(authority string) (string, uint16) {
 
 // targetAuthority returns the authority of a target in absolute form, or in the authority form of CONNECT.
 func targetAuthority(method, target string) (string, bool) {
-	if method == "CONNECT" {
+	if method == "CONNECT" && !strings.HasPrefix(target, "/") { // extended CONNECT has a path (RFC 8441)
 		return target, true
 	}
 	scheme, rest, ok := strings.Cut(target, "://")

@@ -169,7 +169,7 @@ func (h *HTTP) Emit() {
 // files emits the files of a message: those of a form, or the body itself. A form without files is none.
 func (h *HTTP) files(dir flow.Direction) {
 	m := &h.halves[dir]
-	if m.message == nil {
+	if m.message == nil || h.event.Method == "CONNECT" { // what goes through a tunnel is no file
 		return
 	}
 	if m.parts != nil {
