@@ -4,6 +4,8 @@
 package decrypt
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 )
@@ -26,13 +28,11 @@ type Secret struct {
 // SecretBytes is key material. It never prints itself.
 type SecretBytes []byte
 
+// Format keeps key material out of whatever fmt writes, for every verb.
+func (s SecretBytes) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
 // LogValue keeps key material out of logs.
 func (s SecretBytes) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // String keeps key material out of messages.
-func (s SecretBytes) String() string { return redacted(len(s)) }
-
-// GoString keeps key material out of %#v.
-func (s SecretBytes) GoString() string { return redacted(len(s)) }
-
-func redacted(n int) string { return "REDACTED(" + strconv.Itoa(n) + " bytes)" }
+func (s SecretBytes) String() string { return "REDACTED(" + strconv.Itoa(len(s)) + " bytes)" }

@@ -13,6 +13,7 @@ type missed struct {
 	wire   int // bytes
 	lo, hi int // records: at least, at most
 	vague  bool
+	data   bool // application data may be in it
 }
 
 // flightRecords is how many records of a TLS 1.3 handshake may precede the first one under a later key.
@@ -36,6 +37,7 @@ func (m *missed) add(h hole, minRecord int) {
 	m.lo += h.records
 	m.hi += h.records
 	m.vague = m.vague || h.vague
+	m.data = true
 	if h.unknown > 0 {
 		m.lo += h.unknown / handshake.MaxRecord
 		m.hi += h.unknown/minRecord + 1
@@ -43,8 +45,9 @@ func (m *missed) add(h hole, minRecord int) {
 }
 
 // drop counts a record that was seen and not opened.
-func (m *missed) drop(at time.Time, record []byte) {
+func (m *missed) drop(at time.Time, record []byte, data bool) {
 	m.mark(at)
+	m.data = m.data || data
 	m.wire += len(record)
 	m.lo++
 	m.hi++

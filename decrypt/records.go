@@ -76,7 +76,7 @@ func (s *Session) protected(it item) bool {
 	h := &s.half[it.dir]
 	m := h.missed
 	m.add(it.hole, s.minRecord())
-	if reason := s.hopeless(h, it.record); reason != "" {
+	if reason := s.hopeless(); reason != "" {
 		s.drop(it, m, reason)
 		return true
 	}
@@ -122,11 +122,11 @@ func (s *Session) protectedAfterLoss(it item, m missed) bool {
 }
 
 // hopeless returns why no key that may come can open a record, or an empty string.
-func (s *Session) hopeless(h *half, record []byte) flow.Reason {
+func (s *Session) hopeless() flow.Reason {
 	switch {
 	case s.hs.hasServer && !s.hs.supported():
 		return flow.UnsupportedSuite
-	case !s.hs.hasClient && !s.hs.hasServer && h.split.gapped:
+	case !s.hs.hasClient && !s.hs.hasServer && (s.half[flow.ToServer].split.gapped || s.half[flow.ToClient].split.gapped):
 		return flow.GapInRecords
 	case !s.hs.hasClient && !s.hs.hasServer:
 		return flow.Midstream
@@ -145,7 +145,7 @@ func (s *Session) resume(it item, m missed) ([]byte, handshake.ContentType, bool
 	if !ok {
 		return s.resumeUpdated(it, m)
 	}
-	if skipped := int(seq - p.seq); skipped > 0 && h.epoch == epochApplication {
+	if skipped := int(seq - p.seq); skipped > 0 && h.epoch == epochApplication && m.data {
 		s.lose(s.lossReason(h))
 		h.debt.add(m.at, m.content(skipped, p.overhead()))
 	}
@@ -238,7 +238,7 @@ func (s *Session) adopt(h *half, m missed, c candidate) {
 	if !s.hs.suite.TLS13 {
 		first = 1 // Finished comes before application data
 	}
-	if c.epoch == epochApplication && c.seq > first {
+	if c.epoch == epochApplication && c.seq > first && m.data {
 		s.lose(s.lossReason(h))
 		h.debt.add(m.at, 0)
 	}
@@ -352,7 +352,7 @@ func (s *Session) abandon(it item, reason flow.Reason) {
 	m := h.missed
 	m.add(it.hole, s.minRecord())
 	switch {
-	case !s.hs.hasClient && h.split.gapped || !s.hs.hasServer && s.half[flow.ToClient].split.gapped:
+	case !s.hs.hasClient && s.half[flow.ToServer].split.gapped, !s.hs.hasServer && s.half[flow.ToClient].split.gapped:
 		reason = flow.GapInRecords
 	case !s.hs.hasClient || !s.hs.hasServer:
 		reason = flow.Midstream
@@ -365,12 +365,13 @@ func (s *Session) abandon(it item, reason flow.Reason) {
 // drop counts a record that will never be opened.
 func (s *Session) drop(it item, m missed, reason flow.Reason) {
 	h := &s.half[it.dir]
-	m.drop(it.at, it.record)
+	data := handshake.ContentType(it.record[0]) == handshake.ApplicationData && (h.epoch != epochHandshake || h.open == nil)
+	m.drop(it.at, it.record, data)
 	if reason == flow.BadTag {
 		m.lo-- // it may never have been one of the sender's
 	}
 	h.missed = m
-	if handshake.ContentType(it.record[0]) != handshake.ApplicationData || h.epoch == epochHandshake && h.open != nil {
+	if !data {
 		return
 	}
 	s.facts.LostBytes += uint64(max(0, len(it.record)-s.minRecord()))

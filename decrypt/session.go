@@ -143,7 +143,7 @@ func (s *Session) Close(at time.Time) {
 		missing := h.split.hole
 		h.split.hole = hole{}
 		h.missed.add(missing, s.minRecord())
-		if h.missed.any() && (h.epoch == epochApplication || s.lost) && h.ended == "" {
+		if h.missed.data && (h.epoch == epochApplication || s.lost) && h.ended == "" {
 			s.lose(flow.GapInRecords)
 			h.debt.add(h.missed.at, 0)
 		}
