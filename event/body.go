@@ -7,13 +7,13 @@ type HTTP struct {
 	Tx          uint64   `json:"tx" doc:"Number of the transaction in its connection, from 0"`
 	Version     string   `json:"version,omitempty" doc:"Protocol version" example:"HTTP/1.1"`
 	Method      string   `json:"method,omitempty" doc:"Request method"`
-	Host        string   `json:"host,omitempty" doc:"Host asked for, lower case, without the port"`
+	Host        string   `json:"host,omitempty" store:"sought" doc:"Host asked for, lower case, without the port"`
 	Port        uint16   `json:"port,omitempty" doc:"Port in the Host header, if there is one"`
-	URL         string   `json:"url,omitempty" doc:"Request target as it was sent"`
+	URL         string   `json:"url,omitempty" store:"unique,sought" doc:"Request target as it was sent"`
 	Status      uint16   `json:"status,omitempty" doc:"Response status"`
 	Reason      string   `json:"reason,omitempty" doc:"Response reason phrase"`
 	UserAgent   string   `json:"user_agent,omitempty" doc:"User-Agent header"`
-	Referer     string   `json:"referer,omitempty" doc:"Referer header"`
+	Referer     string   `json:"referer,omitempty" store:"unique" doc:"Referer header"`
 	ContentType string   `json:"content_type,omitempty" doc:"Content type of the response, without parameters"`
 	DurationUS  int64    `json:"duration_us,omitempty" doc:"From the first byte of the request to the last of the response, microseconds"`
 	Stream      uint32   `json:"stream,omitempty" doc:"HTTP/2 stream"`
@@ -35,7 +35,7 @@ type Content struct {
 	WireSize  int64  `json:"wire_size,omitempty" doc:"Length as transferred, before decompression"`
 	Encoding  string `json:"encoding,omitempty" doc:"Content encodings that were undone" example:"gzip"`
 	Type      string `json:"type,omitempty" doc:"Media type, by its first bytes" example:"image/png"`
-	SHA256    string `json:"sha256,omitempty" doc:"SHA-256 of the whole content after decompression, hexadecimal"`
+	SHA256    string `json:"sha256,omitempty" store:"unique,sought" doc:"SHA-256 of the whole content after decompression, hexadecimal"`
 	State     State  `json:"state,omitempty" enum:"complete,truncated,gap" doc:"Whether all of it was seen and hashed"`
 	Body      []byte `json:"body,omitempty" doc:"The first bytes, after decompression" contentEncoding:"base64"`
 	Truncated bool   `json:"body_truncated,omitempty" doc:"There is more than was kept"`
@@ -53,14 +53,14 @@ const (
 // File is a file that was transferred. Its bytes are in the transaction that carried it.
 type File struct {
 	Tx        uint64 `json:"tx" doc:"Transaction that carried it"`
-	Name      string `json:"name,omitempty" doc:"File name"`
+	Name      string `json:"name,omitempty" store:"unique,sought" doc:"File name"`
 	Type      string `json:"type,omitempty" doc:"Media type, by its first bytes" example:"application/zip"`
 	Size      int64  `json:"size" doc:"Length, after decompression"`
-	SHA256    string `json:"sha256,omitempty" doc:"SHA-256 of all of it, hexadecimal"`
+	SHA256    string `json:"sha256,omitempty" store:"unique,sought" doc:"SHA-256 of all of it, hexadecimal"`
 	State     State  `json:"state,omitempty" enum:"complete,truncated,gap" doc:"Whether all of it was seen"`
 	Direction string `json:"direction,omitempty" enum:"to_server,to_client" doc:"Which way it went"`
 	Host      string `json:"host,omitempty" doc:"Host of the HTTP transaction"`
-	URL       string `json:"url,omitempty" doc:"Request target of the HTTP transaction"`
+	URL       string `json:"url,omitempty" store:"unique" doc:"Request target of the HTTP transaction"`
 }
 
 // DNS is a query and its answer, or one of them.
@@ -68,7 +68,7 @@ type DNS struct {
 	Tx         uint64   `json:"tx" doc:"Number of the transaction in its connection, from 0"`
 	ID         uint16   `json:"id" doc:"DNS message id"`
 	Opcode     string   `json:"opcode,omitempty" doc:"Operation, if it is not QUERY"`
-	Name       string   `json:"name,omitempty" doc:"Name asked for, lower case, without the final dot"`
+	Name       string   `json:"name,omitempty" store:"unique,sought" doc:"Name asked for, lower case, without the final dot"`
 	Type       string   `json:"type,omitempty" doc:"Record type asked for" example:"AAAA"`
 	Code       string   `json:"code,omitempty" doc:"Response code; empty if there was no answer" example:"NXDOMAIN"`
 	Answers    []string `json:"answers,omitempty" doc:"Answer records, as name TTL type data"`
@@ -85,7 +85,7 @@ type WebSocket struct {
 	Opcode    string `json:"opcode,omitempty" enum:"text,binary,close,ping,pong" doc:"What it is"`
 	CloseCode uint16 `json:"close_code,omitempty" doc:"Status code of a close message"`
 	Host      string `json:"host,omitempty" doc:"Host of the upgrade request"`
-	URL       string `json:"url,omitempty" doc:"Request target of the upgrade request"`
+	URL       string `json:"url,omitempty" store:"unique" doc:"Request target of the upgrade request"`
 	Content
 }
 

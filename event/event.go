@@ -43,7 +43,7 @@ type Origin struct {
 	Agent   string  `json:"agent,omitempty" doc:"Name of the agent that saw it"`
 	Vantage Vantage `json:"vantage,omitempty" enum:"probe,sensor,gateway" doc:"Kind of source that saw it"`
 	Asset   string  `json:"asset,omitempty" doc:"The protected host or workload"`
-	Import  string  `json:"import,omitempty" doc:"Id of the import that it came with; empty for live traffic"`
+	Import  string  `json:"import,omitempty" store:"sought" doc:"Id of the import that it came with; empty for live traffic"`
 }
 
 // Event is one fact. It and its Conn are valid only while the call that hands them over lasts: who keeps one keeps its Record.

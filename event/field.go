@@ -3,6 +3,7 @@ package event
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ type Field struct {
 	Bits int      // of TypeInt and TypeUint: 8, 16, 32 or 64
 	Enum []string // the values that it can have, nil if it is open
 	Doc  string
+	// Unique says that most values occur once or seldom, which a store keeps in another way. Sought says that people look
+	// for few events by its value, which is worth an index. Both come from the store tag.
+	Unique, Sought bool
 
 	index []int
 }
@@ -96,7 +100,9 @@ func fieldsOf(t reflect.Type, prefix string, at []int) []Field {
 		index := append(append([]int(nil), at...), i)
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		if typ, bits, ok := typeOf(sf.Type); ok {
-			out = append(out, Field{Name: prefix + name, Type: typ, Bits: bits, Enum: enumOf(sf), Doc: sf.Tag.Get("doc"), index: index})
+			store := strings.Split(sf.Tag.Get("store"), ",")
+			out = append(out, Field{Name: prefix + name, Type: typ, Bits: bits, Enum: enumOf(sf), Doc: sf.Tag.Get("doc"),
+				Unique: slices.Contains(store, "unique"), Sought: slices.Contains(store, "sought"), index: index})
 			continue
 		}
 		inner, ft := prefix, sf.Type

@@ -18,7 +18,7 @@ type Record struct {
 	Origin
 
 	ConnID      ID            `json:"conn_id,omitzero" doc:"Id of the connection"`
-	CommunityID string        `json:"community_id,omitempty" doc:"Community ID of the connection, by which other tools know it"`
+	CommunityID string        `json:"community_id,omitempty" store:"unique,sought" doc:"Community ID of the connection, by which other tools know it"`
 	Proto       string        `json:"proto,omitempty" enum:"tcp,udp" doc:"Transport protocol"`
 	AppProto    string        `json:"app_proto,omitempty" doc:"Application protocol"`
 	Client      flow.Endpoint `json:"client,omitzero" doc:"The side that opened the connection"`

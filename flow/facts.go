@@ -6,7 +6,7 @@ import "time"
 type TLS struct {
 	Version        string       `json:"version,omitempty" doc:"Negotiated TLS version" example:"TLS 1.3"`
 	Cipher         string       `json:"cipher,omitempty" doc:"Negotiated cipher suite, IANA name" example:"TLS_AES_128_GCM_SHA256"`
-	SNI            string       `json:"sni,omitempty" doc:"Server name that the client asked for"`
+	SNI            string       `json:"sni,omitempty" store:"sought" doc:"Server name that the client asked for"`
 	ALPN           string       `json:"alpn,omitempty" doc:"Negotiated application protocol" example:"h2"`
 	ClientALPNs    []string     `json:"client_alpns,omitempty" doc:"Application protocols that the client offered"`
 	JA3            string       `json:"ja3,omitempty" doc:"JA3 fingerprint of the ClientHello, MD5"`
@@ -22,9 +22,9 @@ type TLS struct {
 type Certificate struct {
 	Subject   string    `json:"subject,omitempty" doc:"Subject, RFC 2253"`
 	Issuer    string    `json:"issuer,omitempty" doc:"Issuer, RFC 2253"`
-	Serial    string    `json:"serial,omitempty" doc:"Serial number, colon-separated hexadecimal"`
-	SHA256    string    `json:"sha256,omitempty" doc:"SHA-256 of the DER form, hexadecimal"`
-	SHA1      string    `json:"sha1,omitempty" doc:"SHA-1 of the DER form, colon-separated hexadecimal, as Suricata prints it"`
+	Serial    string    `json:"serial,omitempty" store:"unique" doc:"Serial number, colon-separated hexadecimal"`
+	SHA256    string    `json:"sha256,omitempty" store:"unique,sought" doc:"SHA-256 of the DER form, hexadecimal"`
+	SHA1      string    `json:"sha1,omitempty" store:"unique" doc:"SHA-1 of the DER form, colon-separated hexadecimal, as Suricata prints it"`
 	NotBefore time.Time `json:"not_before,omitzero" doc:"Start of validity"`
 	NotAfter  time.Time `json:"not_after,omitzero" doc:"End of validity"`
 	Names     []string  `json:"names,omitempty" doc:"Subject alternative names"`
@@ -79,7 +79,7 @@ type Process struct {
 	PID         int       `json:"pid" doc:"Process id, in the host's namespace"`
 	Name        string    `json:"name,omitempty" doc:"Command name"`
 	Exe         string    `json:"exe,omitempty" doc:"Path of the executable"`
-	CommandLine string    `json:"command_line,omitempty" doc:"Command line"`
+	CommandLine string    `json:"command_line,omitempty" store:"unique" doc:"Command line"`
 	UID         int       `json:"uid" doc:"User id"`
 	Start       time.Time `json:"start,omitzero" doc:"When it was started"`
 }
