@@ -1,0 +1,430 @@
+package blob
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)
+
+// connID returns the id of the n-th connection, one a second.
+func connID(n int) flow.ID {
+	return flow.NewID(noon.Add(time.Duration(n)*time.Second), uint16(n), uint64(n)*0x9e3779b97f4a7c15)
+}
+
+// packetOf returns the i-th packet of connection n. Its bytes tell both.
+func packetOf(n, i, size int) *capture.Packet {
+	data := append(fmt.Appendf(nil, "packet %d of conn %d ", i, n), bytes.Repeat([]byte{byte(n), byte(i)}, size/2)...)[:size]
+	return &capture.Packet{
+		Time: noon.Add(time.Duration(i) * time.Millisecond), Link: capture.Ethernet, Length: size + i,
+		Data: data, Interface: fmt.Sprintf("eth%d", n%3),
+	}
+}
+
+// start opens a store and runs it until the returned function is called.
+func start(t testing.TB, cfg Config) (p *Packets, stop func()) {
+	t.Helper()
+	p, err := Open(cfg, testkit.Logger(t, "packet 0 of conn"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- p.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return p, stop
+}
+
+// collect returns copies of all packets.
+func collect(t testing.TB, packets iter.Seq2[capture.Packet, error]) []capture.Packet {
+	t.Helper()
+	var all []capture.Packet
+	for p, err := range packets {
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Data = bytes.Clone(p.Data)
+		all = append(all, p)
+	}
+	return all
+}
+
+// check reads connection n and compares it with its first count packets.
+func check(t testing.TB, p *Packets, n, count, size int) {
+	t.Helper()
+	var want []capture.Packet
+	for i := range count {
+		want = append(want, *packetOf(n, i, size))
+	}
+	if got := collect(t, p.Read(connID(n))); !reflect.DeepEqual(got, want) { // cmp takes seconds for megabytes
+		t.Fatalf("connection %d (-want +got)\n%s", n, cmp.Diff(want, got))
+	}
+}
+
+func TestPackets(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	const conns, each, size = 40, 60, 3000 // 7 MB
+	cfg := Config{Dir: t.TempDir(), SegmentBytes: 1 << 20}
+	p, stop := start(t, cfg)
+	for i := range each {
+		for n := range conns {
+			p.Patient().Append(connID(n), packetOf(n, i, size))
+		}
+	}
+	stop()
+	for n := range conns {
+		check(t, p, n, each, size)
+	}
+	check(t, p, conns, 0, size)
+	s := p.Stats()
+	if s.Appended != conns*each || s.Written != s.Appended || s.Damaged != 0 || s.Segments < 7 {
+		t.Errorf("%+v", s)
+	}
+	p.Append(connID(0), packetOf(0, 0, size))
+	if got := p.Stats().DroppedStopped; got != 1 {
+		t.Errorf("%d packets dropped after the end, want 1", got)
+	}
+
+	p, stop = start(t, cfg)
+	defer stop()
+	for n := range conns {
+		check(t, p, n, each, size)
+	}
+	if again := p.Stats(); again.Segments != s.Segments || again.Bytes != s.Bytes {
+		t.Errorf("reopened: %+v, before %+v", again, s)
+	}
+}
+
+// TestFresh reads what was just recorded, from the segment that is being written.
+func TestFresh(t *testing.T) {
+	p, _ := start(t, Config{Dir: t.TempDir()})
+	for i := range 5 {
+		p.Append(connID(1), packetOf(1, i, 100))
+	}
+	deadline := time.Now().Add(2 * flushInterval)
+	for p.Stats().Written < 5 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	check(t, p, 1, 5, 100)
+}
+
+func TestLongPacketsAreCut(t *testing.T) {
+	p, stop := start(t, Config{Dir: t.TempDir()})
+	name := strings.Repeat("n", 300)
+	p.Append(connID(0), &capture.Packet{Time: noon, Length: 1 << 20, Data: make([]byte, 1<<20), Interface: name})
+	stop()
+	got := collect(t, p.Read(connID(0)))
+	if len(got) != 1 || len(got[0].Data) != capture.MaxPacket || got[0].Length != 1<<20 || got[0].Interface != name[:maxName] {
+		t.Errorf("%d packets", len(got))
+	}
+}
+
+func TestRetention(t *testing.T) {
+	const size = 2000
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 4 << 20}
+	p, stop := start(t, cfg)
+	for n := range 5000 { // 10 MB
+		p.Patient().Append(connID(n), packetOf(n, 0, size))
+		if n%500 == 0 {
+			if got := folderSize(t, cfg.Dir); got > cfg.MaxBytes {
+				t.Fatalf("%d bytes on disk, more than %d", got, cfg.MaxBytes)
+			}
+		}
+	}
+	stop()
+	if got := folderSize(t, cfg.Dir); got > cfg.MaxBytes || got < cfg.MaxBytes/2 {
+		t.Errorf("%d bytes on disk, limit %d", got, cfg.MaxBytes)
+	}
+	check(t, p, 0, 0, size)
+	check(t, p, 4999, 1, size)
+
+	w := &writer{Packets: p}
+	p.cfg.MaxAge = time.Hour
+	w.retain(time.Now().Add(30*time.Minute), 0)
+	if s := p.Stats(); s.Segments == 0 {
+		t.Errorf("segments are removed before their time")
+	}
+	w.retain(time.Now().Add(2*time.Hour), 0)
+	if s := p.Stats(); s.Segments != 0 || folderSize(t, cfg.Dir) != 0 {
+		t.Errorf("too old, but still there: %+v", s)
+	}
+}
+
+func folderSize(t testing.TB, dir string) (n int64) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil { // retention may be quicker
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// TestBusyDisk appends with nobody writing: the capture goes on, and what is lost is counted.
+func TestBusyDisk(t *testing.T) {
+	p, err := Open(Config{Dir: t.TempDir(), BufferBytes: 2 << 20}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	packet := packetOf(0, 0, 1400)
+	for range 10_000 {
+		p.Append(connID(0), packet)
+	}
+	s := p.Stats()
+	if s.DroppedBusy == 0 || s.Appended != 10_000 || s.DroppedBusy+p.waiting != 10_000 {
+		t.Errorf("%+v, %d wait", s, p.waiting)
+	}
+}
+
+// TestFullDisk limits the size of files, so that writes fail for real.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	p, err := Open(Config{Dir: dir}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	w := &writer{Packets: p, spare: make([]byte, 0, cap(p.fill))}
+	add := func(from, to int) {
+		for i := from; i < to; i++ {
+			p.Append(connID(0), packetOf(0, i, 1000))
+		}
+		w.flush(time.Now())
+	}
+	add(0, 10)
+	limitFiles(t, 50_000, func() {
+		add(1000, 1100)
+		if p.Health() == nil {
+			t.Error("nothing is written, and Health says that all is well")
+		}
+	})
+	add(10, 20)
+	if err := p.Health(); err != nil {
+		t.Errorf("there is room again, but Health says %v", err)
+	}
+	if s := p.Stats(); s.Written != 20 || s.DroppedDisk != 100 || s.Appended != 120 {
+		t.Errorf("%+v", s)
+	}
+	check(t, p, 0, 20, 1000)
+	w.stop()
+	check(t, p, 0, 20, 1000)
+}
+
+// limitFiles makes writes beyond n bytes of a file fail while f runs. The Go runtime ignores SIGXFSZ.
+func limitFiles(t *testing.T, n uint64, f func()) {
+	t.Helper()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
+}
+
+func TestSecondProcessIsKeptOut(t *testing.T) {
+	cfg := Config{Dir: t.TempDir()}
+	_, stop := start(t, cfg)
+	if _, err := Open(cfg, slog.New(slog.DiscardHandler)); err == nil {
+		t.Fatal("the folder was opened twice")
+	}
+	stop()
+	start(t, cfg)
+}
+
+// TestKilled lets another process record and kills it. What it had reported as written must be there.
+func TestKilled(t *testing.T) {
+	if dir := os.Getenv("VITRINE_TEST_RECORD"); dir != "" {
+		recordForever(t, dir)
+	}
+	for round := range 3 {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), "VITRINE_TEST_RECORD="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		written := 0
+		for in := bufio.NewScanner(out); written < 2000+1000*round && in.Scan(); {
+			fmt.Sscanf(in.Text(), "written %d", &written)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed: that is its error
+		if written == 0 {
+			t.Fatal("nothing was written")
+		}
+		p, _ := start(t, Config{Dir: dir})
+		got := collect(t, p.Read(connID(7)))
+		if len(got) < written || p.Stats().Damaged != 0 {
+			t.Fatalf("%d packets, %d were written; %+v", len(got), written, p.Stats())
+		}
+		check(t, p, 7, len(got), 1200)
+	}
+}
+
+func recordForever(t *testing.T, dir string) {
+	p, _ := start(t, Config{Dir: dir, SegmentBytes: 1 << 20})
+	for i := 0; ; i++ {
+		p.Patient().Append(connID(7), packetOf(7, i, 1200))
+		if i%100 == 0 {
+			fmt.Printf("written %d\n", p.Stats().Written)
+		}
+	}
+}
+
+// closedSegment returns the path of one segment of 3 connections with 10 packets each.
+func closedSegment(t testing.TB, dir string) string {
+	t.Helper()
+	p, stop := start(t, Config{Dir: dir})
+	for i := range 10 {
+		for n := range 3 {
+			p.Append(connID(n), packetOf(n, i, 500))
+		}
+	}
+	stop()
+	return p.closed[0].path
+}
+
+// TestTornTail cuts a segment at every length: all packets that are whole come back.
+func TestTornTail(t *testing.T) {
+	whole, err := os.ReadFile(closedSegment(t, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for cut := 0; cut < len(whole); cut += 97 {
+		path := segmentPath(dir, 1)
+		if err := os.WriteFile(path, whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(Config{Dir: dir}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets := min(30, max(0, cut-len(segmentMagic))/(recordHeader+4+500))
+		for n := range 3 {
+			check(t, p, n, (packets+2-n)/3, 500)
+		}
+		if s := p.Stats(); s.Damaged != 0 {
+			t.Fatalf("cut at %d: %+v", cut, s)
+		}
+		p.Close()
+		os.Remove(path)
+	}
+}
+
+func TestDamagedSegments(t *testing.T) {
+	damage := func(name string, change func(b []byte) []byte, lost int, damaged uint64) {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := closedSegment(t, dir)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, change(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p, stop := start(t, Config{Dir: dir})
+			got := 0
+			for n := range 3 {
+				for _, err := range p.Read(connID(n)) {
+					if err == nil {
+						got++
+					}
+				}
+			}
+			if s := p.Stats(); got != 30-lost || s.Damaged != damaged {
+				t.Errorf("%d packets, %+v", got, s)
+			}
+			// Whatever happened to the old segment, recording goes on.
+			p.Append(connID(9), packetOf(9, 0, 500))
+			stop()
+			check(t, p, 9, 1, 500)
+		})
+	}
+	const rec = recordHeader + 4 + 500
+	flip := func(at int) func(b []byte) []byte {
+		return func(b []byte) []byte {
+			if at < 0 {
+				at += len(b)
+			}
+			b[at] ^= 0x40
+			return b
+		}
+	}
+	damage("a byte of a packet", flip(len(segmentMagic)+7*rec+300), 1, 1)
+	damage("a length", flip(len(segmentMagic)+7*rec+6), 1, 1)
+	damage("the trailer", flip(-5), 0, 0)
+	damage("the first row of the index", flip(-trailerSize-30*offsetSize-3*rowSize+15), 0, 0)
+	damage("a row within the index", flip(-trailerSize-30*offsetSize-2*rowSize+15), 30, 3)
+	damage("an offset in the index", flip(-trailerSize-1), 1, 1)
+	damage("another file", func([]byte) []byte { return []byte("something else that has the same name") }, 30, 1)
+}
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	p, _ := start(t, Config{Dir: t.TempDir()})
+	packet := packetOf(1, 1, 1400)
+	conn := connID(1)
+	if n := testing.AllocsPerRun(1000, func() { p.Append(conn, packet) }); n != 0 {
+		t.Errorf("%v allocations per packet", n)
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	p, _ := start(b, Config{Dir: b.TempDir(), MaxBytes: 256 << 20})
+	packet := packetOf(1, 1, 1400)
+	conn := connID(1)
+	w := p.Patient()
+	b.SetBytes(1400)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Append(conn, packet)
+	}
+}
