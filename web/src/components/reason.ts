@@ -1,0 +1,9 @@
+import { useTranslation } from "react-i18next";
+import { visible } from "../format/visible";
+
+/** A reason code in words: its name, and what it means and what to do. A code that is not known is shown as it is. */
+export function useReason(code: string): { name: string; why: string } {
+  const { t, i18n } = useTranslation();
+  if (code === "" || !i18n.exists(`reason.${code}.name`)) return { name: visible(code), why: "" };
+  return { name: t(`reason.${code}.name`), why: t(`reason.${code}.why`) };
+}

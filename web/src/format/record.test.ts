@@ -1,0 +1,49 @@
+import { describe, expect, it } from "vitest";
+import type { Record } from "../api/types";
+import { endpoint, labelOf, nameOf, sizeOf, statusOf, summaryOf, valueAt } from "./record";
+
+const base = { id: "0".repeat(32), time: "2026-11-20T00:00:00Z" };
+const http: Record = {
+  ...base,
+  kind: "http",
+  decrypted: "yes",
+  tls: { sni: "sni.example", version: "TLS 1.3" },
+  http: { tx: 0, method: "GET", url: "/a", host: "h.example", status: 200, request: { size: 3 }, response: { size: 4 } },
+};
+const dns: Record = { ...base, kind: "dns", dns: { tx: 0, id: 1, name: "a.example", type: "A", addresses: ["192.0.2.1"], code: "NOERROR" } };
+const tls: Record = { ...base, kind: "tls", decrypted: "no", reason: "no_key", tls: { sni: "s.example", version: "TLS 1.3", alpn: "h2" } };
+
+it("labels", () => {
+  expect([http, tls, dns, { ...http, decrypted: "partial" } satisfies Record].map(labelOf)).toEqual([
+    "decrypted",
+    "not_decrypted",
+    "plaintext",
+    "partial",
+  ]);
+});
+
+describe("a line of the table", () => {
+  it.each([
+    ["http", http, { field: "http.host", value: "h.example" }, { field: "http.status", value: "200" }, 7, "GET /a"],
+    ["dns", dns, { field: "dns.name", value: "a.example" }, { field: "dns.code", value: "NOERROR" }, undefined, "A a.example → 192.0.2.1"],
+    ["tls", tls, { field: "tls.sni", value: "s.example" }, undefined, 0, "TLS 1.3 h2"],
+  ])("%s", (_, record, name, status, size, summary) => {
+    expect(nameOf(record)).toEqual(name);
+    expect(statusOf(record)).toEqual(status);
+    expect(sizeOf(record)).toBe(size);
+    expect(summaryOf(record)).toBe(summary);
+  });
+});
+
+it("writes endpoints", () => {
+  expect(endpoint({ ip: "192.0.2.1", port: 443 })).toBe("192.0.2.1:443");
+  expect(endpoint({ ip: "2001:db8::1", port: 443 })).toBe("[2001:db8::1]:443");
+  expect(endpoint(undefined)).toBe("");
+});
+
+it("reads values by path", () => {
+  expect(valueAt(http, "http.response.size")).toBe("4");
+  expect(valueAt(dns, "dns.addresses")).toBe("192.0.2.1");
+  expect(valueAt(dns, "http.response.size")).toBe("");
+  expect(valueAt(http, "constructor.name")).toBe("");
+});

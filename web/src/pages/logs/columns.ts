@@ -1,0 +1,60 @@
+import type { Field, Record } from "../../api/types";
+import { endpoint, nameOf, sizeOf, statusOf, summaryOf, valueAt, type Cell } from "../../format/record";
+
+/** Columns that are made of several fields, in the order in which they are offered. Any field can be a column too. */
+export const composed = ["time", "kind", "decrypted", "client", "server", "name", "summary", "status", "size", "process"] as const;
+
+const widths: { [column: string]: string } = {
+  time: "188px",
+  kind: "92px",
+  decrypted: "168px",
+  client: "minmax(130px, 0.8fr)",
+  server: "minmax(130px, 0.8fr)",
+  name: "minmax(140px, 1.2fr)",
+  summary: "minmax(220px, 2.4fr)",
+  status: "92px",
+  size: "84px",
+  process: "110px",
+};
+
+/** The widths of columns as grid-template-columns. */
+export function template(columns: string[]): string {
+  return columns.map((c) => widths[c] ?? "minmax(130px, 1fr)").join(" ");
+}
+
+/** The width below which the table scrolls sideways, in pixels. */
+export function narrowest(columns: string[]): number {
+  return columns.reduce((sum, c) => sum + Number(/\d+/.exec(widths[c] ?? "130px")?.[0]), 0);
+}
+
+/** Content of a cell: text, and the field and value to search for it by, if there is one. */
+export function cellOf(record: Record, column: string): { text: string; cell?: Cell } {
+  const of = (cell: Cell | undefined) => (cell ? { text: cell.value, cell } : { text: "" });
+  switch (column) {
+    case "client":
+    case "server": {
+      const end = record[column];
+      return end?.ip ? { text: endpoint(end), cell: { field: `${column}.ip`, value: end.ip } } : { text: "" };
+    }
+    case "name":
+      return of(nameOf(record));
+    case "summary":
+      return { text: summaryOf(record) };
+    case "status":
+      return of(statusOf(record));
+    case "size":
+      return { text: sizeOf(record)?.toString() ?? "" };
+    case "process":
+      return of(record.process?.name ? { field: "process.name", value: record.process.name } : undefined);
+    default: {
+      const value = valueAt(record, column);
+      return value === "" ? { text: "" } : { text: value, cell: { field: column, value } };
+    }
+  }
+}
+
+/** Fields that can be columns: bodies come with single events only. */
+export function offered(fields: Field[]): Field[] {
+  const taken: readonly string[] = composed;
+  return fields.filter((f) => f.type !== "bytes" && !taken.includes(f.name));
+}

@@ -1,0 +1,28 @@
+import { Alert } from "antd";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import type { Overview } from "../../api/types";
+import { useFormat } from "../../components/format";
+import { visible } from "../../format/visible";
+
+/** What was not seen or not kept: never silent. */
+export function Losses({ losses }: { losses: Overview["losses"] }) {
+  const { t, i18n } = useTranslation();
+  const { count } = useFormat();
+  const some = Object.entries(losses).filter(([, n]) => n > 0);
+  if (some.length === 0) return null;
+  const name = (code: string) => (i18n.exists(`loss.${code}`) ? t(`loss.${code}`) : visible(code));
+  return (
+    <Alert
+      type="warning"
+      showIcon
+      title={t("overview.losses")}
+      description={
+        <>
+          {some.map(([code, n]) => `${name(code)}: ${count(n)}`).join(" · ")}{" "}
+          <Link to="/system">{t("overview.losses_more")}</Link>
+        </>
+      }
+    />
+  );
+}
