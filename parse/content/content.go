@@ -29,6 +29,7 @@ const (
 type Sink struct {
 	out     *parse.Output
 	decoder *decoder // nil if the content is not encoded
+	shared  bool     // the decoder is an Inflater's and goes on after this content
 	tee     func(plain []byte)
 	hash    hash.Hash
 	kept    []byte
@@ -76,7 +77,11 @@ func (s *Sink) Gap(n int) {
 func (s *Sink) Finish(state event.State) event.Content {
 	c := event.Content{}
 	if s.decoder != nil {
-		s.decoder.close(state != event.Complete)
+		if s.shared && state == event.Complete {
+			s.decoder.write(messageEnd[:])
+		} else {
+			s.decoder.close(state != event.Complete)
+		}
 		c.Encoding = s.decoder.undone()
 	}
 	c.State = worse(s.state, state)

@@ -116,6 +116,10 @@ func (l *layer) begin() error {
 	case l.name == "deflate":
 		l.beginFlate()
 		return nil
+	case l.name == perMessage:
+		l.beginFlate()
+		l.plain = (*restarts)(t)
+		return nil
 	case l.name == "br":
 		if t.brotli == nil {
 			t.brotli = new(brotli.Reader)
