@@ -319,12 +319,12 @@ func recordForever(t *testing.T, dir string) {
 }
 
 // closedSegment returns the path of one segment of 3 connections with 10 packets each.
-func closedSegment(t testing.TB, dir string) string {
+func closedSegment(t testing.TB, dir string, size int) string {
 	t.Helper()
 	p, stop := start(t, Config{Dir: dir})
 	for i := range 10 {
 		for n := range 3 {
-			p.Append(connID(n), packetOf(n, i, 500))
+			p.Append(connID(n), packetOf(n, i, size))
 		}
 	}
 	stop()
@@ -333,7 +333,7 @@ func closedSegment(t testing.TB, dir string) string {
 
 // TestTornTail cuts a segment at every length: all packets that are whole come back.
 func TestTornTail(t *testing.T) {
-	whole, err := os.ReadFile(closedSegment(t, t.TempDir()))
+	whole, err := os.ReadFile(closedSegment(t, t.TempDir(), 500))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestDamagedSegments(t *testing.T) {
 	damage := func(name string, change func(b []byte) []byte, lost int, damaged uint64) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			path := closedSegment(t, dir)
+			path := closedSegment(t, dir, 500)
 			b, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
