@@ -8,11 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
@@ -363,6 +366,45 @@ func count(t testing.TB, in io.Reader) int {
 			return n
 		} else if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestConstantMemory reads much more than may be allocated on the way.
+func TestConstantMemory(t *testing.T) {
+	const packets, limit = 250_000, 64 << 20 // 350 MB
+	for format := range long(0) {
+		for name, compress := range map[string]func(w io.Writer) (io.WriteCloser, error){
+			"plain": nil,
+			"gzip":  func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) },
+			"zstd":  func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1)) },
+		} {
+			t.Run(format+" "+name, func(t *testing.T) {
+				var file io.Reader = long(packets)[format]
+				if compress != nil {
+					var b bytes.Buffer
+					z, err := compress(&b)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.Copy(z, file); err != nil {
+						t.Fatal(err)
+					}
+					if err := z.Close(); err != nil {
+						t.Fatal(err)
+					}
+					file = &b
+				}
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				if got := count(t, file); got != packets {
+					t.Errorf("%d packets, want %d", got, packets)
+				}
+				runtime.ReadMemStats(&after)
+				if n := after.TotalAlloc - before.TotalAlloc; n > limit {
+					t.Errorf("%d bytes allocated for 350 MB of packets", n)
+				}
+			})
 		}
 	}
 }

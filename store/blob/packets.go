@@ -202,7 +202,7 @@ func (p *Packets) wakeWriter() {
 
 // Run writes packets until ctx is done, then writes what still waits and closes the segment.
 func (p *Packets) Run(ctx context.Context) error {
-	w := &writer{Packets: p, spare: make([]byte, 0, cap(p.fill))}
+	w := &writer{Packets: p, spare: make([]byte, 0, p.cfg.BufferBytes/2)}
 	tick := time.NewTicker(flushInterval)
 	defer tick.Stop()
 	for {

@@ -218,7 +218,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	w := &writer{Packets: p, spare: make([]byte, 0, cap(p.fill))}
+	w := &writer{Packets: p, spare: make([]byte, 0, p.cfg.BufferBytes/2)}
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
 			p.Append(connID(0), packetOf(0, i, 1000))
