@@ -1,0 +1,118 @@
+package vitrine_test
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which of our packages a package may import, tests excepted: the flow of data, from top to bottom. A trailing
+// /... stands for all folders below; a package follows the first line that fits it.
+var allowed = []struct{ pkg, imports string }{
+	{"flow", ""},
+	{"event", "flow"},
+	{"event/...", "event flow"},
+	{"source", "flow"},
+
+	{"capture", "flow"},
+	{"reassembly", "flow capture source"},
+	{"decrypt/handshake", "flow"},
+	{"decrypt/keylog", "decrypt"},
+	{"decrypt", "flow decrypt/handshake"},
+	{"source/sensor", "flow source capture reassembly decrypt decrypt/handshake"}, // composes them, and nothing more
+
+	{"parse", "event flow"},
+	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
+	{"parse/tls", "parse event flow decrypt/handshake"},                                   // TLS inside another stream has the same hellos
+	{"parse/all", "parse parse/..."},                                                      // the closed set, which parse itself can't import
+	{"parse/parsetest", "parse event flow"},                                               // the playbook runner
+	{"parse/...", "parse parse/content event flow"},                                       // pure
+	{"source/sourcetest", "source capture store/blob inspect parse/... parse event flow"}, // the contract test
+	{"inspect", "parse event flow source"},
+
+	{"bus", "event internal/..."},
+	{"store/query", "event flow"},
+	{"store/blob", "capture flow source internal/..."},
+	{"store", "event flow store/query internal/..."},
+	{"state", "internal/..."},
+	{"server/openapi", "server"},
+	{"server/...", "event event/... flow capture state store store/query store/blob server/... internal/..."},
+	{"server", "event event/... flow capture state store store/query store/blob server/... internal/..."},
+	{"web", ""},
+
+	{"internal/...", "internal/..."},
+	{"cmd/vitrine-store", "internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... uplink internal/..."},
+	{"cmd/vitrine", "..."},
+}
+
+// fits tells whether a pattern of the table, or one of several, means the package.
+func fits(patterns, name string) bool {
+	return slices.ContainsFunc(strings.Fields(patterns), func(p string) bool {
+		prefix, below := strings.CutSuffix(p, "...")
+		return p == name || below && strings.HasPrefix(name, prefix) && name != strings.TrimSuffix(prefix, "/")
+	})
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range ourPackages(t) {
+		i := slices.IndexFunc(allowed, func(rule struct{ pkg, imports string }) bool { return fits(rule.pkg, p.path()) })
+		if i < 0 {
+			t.Errorf("%s has no rule: say in the table what it may import", p.path())
+			continue
+		}
+		for _, imported := range p.Imports {
+			name, ours := strings.CutPrefix(imported, module)
+			if ours && !fits(allowed[i].imports, name) {
+				t.Errorf("%s imports %s; it may import: %s", p.path(), name, allowed[i].imports)
+			}
+		}
+	}
+}
+
+func TestFlowAndEventNeedOnlyTheStandardLibrary(t *testing.T) {
+	for _, p := range ourPackages(t) {
+		if p.path() != "flow" && p.path() != "event" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if strings.Contains(imported, ".") && !strings.HasPrefix(imported, module) {
+				t.Errorf("%s imports %s", p.path(), imported)
+			}
+		}
+	}
+}
+
+// TestProgramsStaySmall checks what is linked in the end, whoever imports it.
+func TestProgramsStaySmall(t *testing.T) {
+	unwanted := map[string][]string{
+		"cmd/vitrine-agent": {module + "server", module + "store", module + "state", module + "web"},
+		"cmd/vitrine-store": {module + "event", module + "store", module + "bus", "github.com/nats-io/nats-server/v2/server", "modernc.org/sqlite"},
+	}
+	for _, p := range ourPackages(t) {
+		for _, dep := range unwanted[p.path()] {
+			if slices.Contains(p.Deps, dep) {
+				t.Errorf("%s links %s", p.path(), dep)
+			}
+		}
+		if p.Name == "main" && slices.Contains(p.Deps, "runtime/cgo") {
+			t.Errorf("%s needs cgo", p.path())
+		}
+	}
+}
+
+func TestTestKitsStayInTests(t *testing.T) {
+	kits := []string{"internal/testkit", "parse/parsetest", "source/sourcetest"}
+	for _, p := range ourPackages(t) {
+		for _, imported := range p.Imports {
+			name := strings.TrimPrefix(imported, module)
+			if slices.Contains(kits, name) && !slices.Contains(kits, p.path()) {
+				t.Errorf("%s imports %s outside a test", p.path(), name)
+			}
+		}
+		if p.Name == "main" && slices.Contains(p.Deps, "testing") {
+			t.Errorf("%s links the testing package", path.Base(p.path()))
+		}
+	}
+}
