@@ -82,7 +82,9 @@ func New(cfg Config, log *slog.Logger) *Sensor {
 	budget := decrypt.NewBudget(cfg.HeldBytes)
 	return &Sensor{
 		cfg: cfg, log: log, budget: budget, waiting: map[*stream]struct{}{},
-		worker: decrypt.NewWorker(decrypt.Config{Keys: cfg.Keys, Budget: budget, Certificates: handshake.NewCertificates(certificates)}),
+		worker: decrypt.NewWorker(decrypt.Config{
+			Keys: cfg.Keys, Budget: budget, MaxWaiting: decrypt.DefaultMaxWaiting, Certificates: handshake.NewCertificates(certificates),
+		}),
 	}
 }
 

@@ -88,9 +88,10 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	}
 }
 
-// Close ends the connection. What still waits for its key will not get it.
+// Close ends the connection. What still waits for its key after a last look will not get it.
 func (s *stream) Close(at time.Time) {
 	if s.session != nil {
+		s.session.Retry()
 		s.session.Close(at)
 		s.learn()
 		s.sensor.count(s.conn)
