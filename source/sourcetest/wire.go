@@ -25,7 +25,7 @@ type Wire struct {
 
 // Plain returns the packets of a conversation that nobody encrypts.
 func Plain(c Conversation) *Wire {
-	tap := newTap(c.Proto)
+	tap := newTap(c.Proto, 40000)
 	for _, s := range c.Steps {
 		tap.write(s.Dir, s.Data)
 	}
@@ -36,13 +36,19 @@ func Plain(c Conversation) *Wire {
 // certificate; its version and suites are the test's choice.
 func TLS(t testing.TB, c Conversation, cfg *tls.Config) *Wire {
 	t.Helper()
+	return TLSFrom(t, c, cfg, 40000)
+}
+
+// TLSFrom is TLS with a client port of one's own, for captures of many connections.
+func TLSFrom(t testing.TB, c Conversation, cfg *tls.Config, port uint16) *Wire {
+	t.Helper()
 	var keys bytes.Buffer
 	cfg = cfg.Clone()
 	cfg.KeyLogWriter, cfg.InsecureSkipVerify = &keys, true // the client's; both sides know the same secrets
 	server := cfg.Clone()
 	server.KeyLogWriter = nil
 	a, b := socketPair(t)
-	tap := newTap(flow.TCP)
+	tap := newTap(flow.TCP, port)
 	Perform(t, c, tls.Client(&tapped{a, tap, toS}, cfg), tls.Server(&tapped{b, tap, toC}, server))
 	return tap.wire(keys.Bytes())
 }
@@ -64,7 +70,7 @@ func socketPair(t testing.TB) (client, server net.Conn) {
 	return client, server
 }
 
-// tap turns bytes into packets of a connection from 192.0.2.1:40000 to 192.0.2.2:443.
+// tap turns bytes into packets of a connection from 192.0.2.1 to 192.0.2.2:443.
 type tap struct {
 	mu      sync.Mutex
 	packets []capture.Packet
@@ -72,11 +78,11 @@ type tap struct {
 	now     time.Time
 }
 
-func newTap(proto flow.Proto) *tap {
+func newTap(proto flow.Proto, port uint16) *tap {
 	t := &tap{now: time.Unix(1_700_000_000, 0)}
 	c := flow.NewConn(0, flow.Tuple{
 		Proto:  proto,
-		Client: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.1"), Port: 40000},
+		Client: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.1"), Port: port},
 		Server: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.2"), Port: 443},
 	}, t.now)
 	t.stream = blob.PlainSink(nowhere{}, t, blob.PlainOptions{}).Open(c)
