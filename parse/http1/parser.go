@@ -122,7 +122,7 @@ func (p *parser) end(s *side, state event.State) {
 	}
 	x.End(s.dir, state)
 	if s.dir == flow.ToClient && len(p.open) > 0 && p.open[0] == x {
-		p.open = p.open[:copy(p.open, p.open[1:])]
+		p.open = p.open[1:]
 	}
 	switch {
 	case x.Ended(flow.ToServer) && x.Ended(flow.ToClient):
@@ -138,7 +138,7 @@ func (p *parser) end(s *side, state event.State) {
 // emitOldest gives up waiting for the response of the oldest transaction.
 func (p *parser) emitOldest(state event.State) {
 	x := p.open[0]
-	p.open = p.open[:copy(p.open, p.open[1:])]
+	p.open = p.open[1:]
 	if client := &p.sides[flow.ToServer]; client.x == x {
 		client.x = nil // the rest of its body is skipped
 	}

@@ -23,7 +23,7 @@ const (
 	twoQuery  = "finger_second_query"
 )
 
-// maxQuery is how long a query line may be, with its end. Every length that a peer chooses needs a bound.
+// maxQuery is how long a query line may be. Every length that a peer chooses needs a bound.
 const maxQuery = 512
 
 // probe looks at the beginning of one direction. It must not say No to a prefix of what it says Yes to, nor Yes to what
@@ -34,7 +34,7 @@ func probe(dir flow.Direction, b []byte) parse.Match {
 	}
 	line, _, whole := bytes.Cut(b, []byte("\r\n"))
 	for i, c := range line {
-		if c < ' ' && !(c == '\r' && i == len(line)-1) || i == maxQuery {
+		if c < ' ' && !(c == '\r' && i == len(line)-1) || i == maxQuery && c != '\r' {
 			return parse.No
 		}
 	}
@@ -63,17 +63,16 @@ func (p *parser) Parse(dir flow.Direction, b []byte) (int, error) {
 	n := 0
 	for {
 		line, _, whole := bytes.Cut(b[n:], []byte("\r\n"))
+		if len(bytes.TrimSuffix(line, []byte("\r"))) > maxQuery {
+			p.out.Anomaly(longQuery)
+			return len(b), parse.ErrGiveUp // nothing that follows can be understood
+		}
 		if !whole {
-			break
+			return n, nil
 		}
 		p.query(line)
 		n += len(line) + 2
 	}
-	if len(b)-n > maxQuery {
-		p.out.Anomaly(longQuery)
-		return len(b), parse.ErrGiveUp // nothing that follows can be understood
-	}
-	return n, nil
 }
 
 func (p *parser) query(line []byte) {
