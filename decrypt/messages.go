@@ -39,12 +39,13 @@ func (s *Session) serverMessage(t handshake.MessageType, body []byte) error {
 	case handshake.TypeServerHelloDone:
 		s.serverDone = true
 	case handshake.TypeEncryptedExtensions:
-		alpn, _, err := handshake.ParseEncryptedExtensions(body)
+		alpn, earlyData, err := handshake.ParseEncryptedExtensions(body)
 		if err != nil {
 			return err
 		}
 		s.facts.ALPN = alpn
 		s.revision++
+		s.answerEarlyData(earlyData)
 	default:
 		s.eitherMessage(flow.ToClient, t)
 	}
@@ -129,6 +130,15 @@ func (s *Session) serverHello(body []byte) error {
 	}
 	s.lookAgain()
 	return nil
+}
+
+// answerEarlyData takes the server's word on early data.
+func (s *Session) answerEarlyData(accepted bool) {
+	s.answered = true
+	h := &s.half[flow.ToServer]
+	if !accepted && h.epoch == epochEarly && h.open == nil {
+		s.earlyData, h.epoch = false, epochHandshake
+	}
 }
 
 // beginTLS13 begins the protection of both directions: all that follows is encrypted (RFC 8446 §2).

@@ -2,6 +2,7 @@ package decrypt
 
 import (
 	"bytes"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -74,6 +75,11 @@ func (s *Session) drain(giveUp flow.Reason) {
 		switch {
 		case it.passed:
 			s.pass(it)
+		case giveUp == "" && s.awaitsAnswer(&it):
+			if s.readAnswer() {
+				continue
+			}
+			return
 		case !s.stuck && s.protected(it):
 		case s.skipAhead():
 			s.stuck = false
@@ -92,15 +98,27 @@ func (s *Session) drain(giveUp flow.Reason) {
 func (s *Session) lookAgain() { s.scanned, s.stuck = 0, false }
 
 func (s *Session) pop() {
-	cost := len(s.queue[0].record) + itemCost
-	s.w.cfg.Budget.give(cost)
-	s.waiting -= cost
+	s.pay(s.queue[0])
 	s.queue[0] = item{}
 	s.queue = s.queue[1:]
 	s.scanned, s.stuck = max(0, s.scanned-1), false
 	if len(s.queue) == 0 {
 		s.queue = nil
 	}
+}
+
+// remove takes an item from the middle.
+func (s *Session) remove(i int) {
+	s.pay(s.queue[i])
+	s.queue = slices.Delete(s.queue, i, i+1)
+	s.lookAgain()
+}
+
+// pay gives back what an item has cost.
+func (s *Session) pay(it item) {
+	cost := len(it.record) + itemCost
+	s.w.cfg.Budget.give(cost)
+	s.waiting -= cost
 }
 
 // skipAhead looks in the queue for a record that opens as the first under a later key of a direction whose front has to wait:
@@ -118,6 +136,26 @@ func (s *Session) skipAhead() bool {
 			}
 		}
 		return true
+	}
+	return false
+}
+
+// awaitsAnswer reports whether a record may be early data that the server does not take: its EncryptedExtensions tell. What
+// it does not take, the client sends again.
+func (s *Session) awaitsAnswer(it *item) bool {
+	return it.dir == flow.ToServer && s.earlyData && !s.answered && s.hs.hasServer && s.half[flow.ToServer].epoch == epochEarly
+}
+
+// readAnswer opens the server's first waiting record before its turn. It holds handshake messages and no plaintext.
+func (s *Session) readAnswer() bool {
+	for i := range s.queue {
+		if it := s.queue[i]; it.dir == flow.ToClient {
+			if !s.protected(it) {
+				return false
+			}
+			s.remove(i)
+			return true
+		}
 	}
 	return false
 }

@@ -20,7 +20,7 @@ func (s *Session) record(it item) {
 		return
 	}
 	switch {
-	case len(s.queue) == 0 && s.protected(it):
+	case len(s.queue) == 0 && !s.awaitsAnswer(&it) && s.protected(it):
 	case len(s.queue) == 0 && h.gaveUp != "":
 		s.abandon(it, h.gaveUp)
 	default:
@@ -334,6 +334,9 @@ func (s *Session) content(it item, plain []byte, typ handshake.ContentType) {
 	case handshake.Handshake:
 		// A message that makes no sense changes nothing: the records are authentic.
 		_ = h.messages.Add(plain, s.messageFrom(it.dir))
+		if it.dir == flow.ToClient && !h.messages.Partial() {
+			s.answered = true // or its word is missing
+		}
 	case handshake.ChangeCipherSpec:
 		if !s.hs.suite.TLS13 {
 			s.changeCipherSpec(it.dir)
@@ -384,10 +387,16 @@ func (s *Session) pass(it item) {
 		return
 	}
 	n := max(0, len(it.record)-s.minRecord())
+	if n == 0 || n == endOfEarlyDataLen {
+		return
+	}
 	s.facts.LostBytes += uint64(n)
 	s.lose(flow.NoKey)
 	s.half[it.dir].debt.add(it.at, n)
 }
+
+// endOfEarlyDataLen is the length of the message that ends early data: a passed record of just that length is taken for it.
+const endOfEarlyDataLen = 4
 
 // minRecord is the length of the shortest protected record.
 func (s *Session) minRecord() int {

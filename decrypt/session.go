@@ -59,7 +59,8 @@ type Session struct {
 	stuck   bool // the first item was tried with all secrets
 	waiting int  // bytes that the queue holds of the budget
 
-	earlyData  bool // the client offers early data
+	earlyData  bool // the client offers early data, and the server has not refused it
+	answered   bool // the server has told whether it takes early data
 	serverDone bool // TLS 1.2: the server sent a full handshake
 	verified   bool // a secret has opened a record
 	lost       bool // application data was lost
