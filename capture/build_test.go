@@ -135,6 +135,12 @@ func read(t testing.TB, in io.Reader, o FileOptions) ([]Packet, error) {
 	return drain(f)
 }
 
+// readBytes is read for a file in memory.
+func readBytes(t testing.TB, b []byte, secrets func(kind uint32, b []byte)) ([]Packet, error) {
+	t.Helper()
+	return read(t, bytes.NewReader(b), FileOptions{Secrets: secrets})
+}
+
 func drain(r Reader) ([]Packet, error) {
 	var all []Packet
 	for {

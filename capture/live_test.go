@@ -15,7 +15,6 @@ import (
 
 	"github.com/gopacket/gopacket/afpacket"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
@@ -128,88 +127,6 @@ func TestLiveSnapLength(t *testing.T) {
 	send(t, dial(t, client, "198.18.0.2:9"), 1, 1000)
 	if p := marked(t, l, 1)[0]; len(p.Data) != 90 || p.Length != 1042 {
 		t.Errorf("%d of %d bytes", len(p.Data), p.Length)
-	}
-}
-
-func TestLiveLoopbackOnce(t *testing.T) {
-	_, server := testkit.VethPair(t)
-	const at = "127.0.0.1:9"
-	listen(t, server, at)
-	for _, name := range []string{"lo", AnyInterface} {
-		l := open(t, server, LiveConfig{Interface: name})
-		c := dial(t, server, at)
-		send(t, c, 10, 100)
-		if _, err := c.Write([]byte(mark + "last")); err != nil {
-			t.Fatal(err)
-		}
-		if last := marked(t, l, 11)[10]; !bytes.HasSuffix(last.Data, []byte("last")) {
-			t.Errorf("%s: packets are seen more than once", name)
-		}
-	}
-}
-
-// inject sends a frame as it is.
-func inject(t testing.TB, ns *testkit.Namespace, frame []byte) {
-	t.Helper()
-	var err error
-	ns.Do(t, func() {
-		var l link
-		var fd int
-		if l, fd, err = openSocket("veth0"); err != nil {
-			return
-		}
-		defer unix.Close(fd)
-		err = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.index})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestLiveRestoresTags(t *testing.T) {
-	const (
-		server1 = "\x02\x00\x00\x00\x00\x01"
-		client1 = "\x02\x00\x00\x00\x00\x02"
-		inner   = "\x08\x00" + "E and so on: " + mark
-	)
-	for _, tc := range []struct{ name, tags, cooked string }{
-		{"one tag", "\x81\x00\xe0\x07", "\x81\x00\xe0\x07"},
-		{"service tag", "\x88\xa8\x00\x09", "\x88\xa8\x00\x09"},
-		{"none", "", ""},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			client, server := testkit.VethPair(t)
-			plain := open(t, server, LiveConfig{Interface: "veth0"})
-			cooked := open(t, server, LiveConfig{Interface: AnyInterface})
-			frame := server1 + client1 + tc.tags + inner
-			inject(t, client, []byte(frame))
-			for _, got := range []struct {
-				packet Packet
-				link   LinkType
-				want   string
-			}{
-				{marked(t, plain, 1)[0], Ethernet, frame},
-				// For another host, from Ethernet, 6 bytes of address.
-				{marked(t, cooked, 1)[0], LinuxCooked, "\x00\x03\x00\x01\x00\x06" + client1 + "\x00\x00" + tc.cooked + inner},
-			} {
-				p := got.packet
-				if p.Link != got.link || p.Length != len(got.want) || p.Interface != "veth0" || string(p.Data) != got.want {
-					t.Errorf("link %d, %d bytes on %s:\n%q, want\n%q", p.Link, p.Length, p.Interface, p.Data, got.want)
-				}
-			}
-		})
-	}
-}
-
-// TestLiveRestoresOuterTag has no counterpart behind "any": for two tags the kernel tells the type that follows the inner
-// tag, and leaves half of the inner tag in the packet.
-func TestLiveRestoresOuterTag(t *testing.T) {
-	client, server := testkit.VethPair(t)
-	l := open(t, server, LiveConfig{Interface: "veth0"})
-	frame := strings.Repeat("\x02", 12) + "\x88\xa8\x00\x09\x81\x00\x00\x07\x08\x00E" + mark
-	inject(t, client, []byte(frame))
-	if p := marked(t, l, 1)[0]; string(p.Data) != frame {
-		t.Errorf("got\n%q, want\n%q", p.Data, frame)
 	}
 }
 
