@@ -2,11 +2,17 @@ package server
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/state"
 )
 
 type signInInput struct{ Body api.SignIn }
@@ -61,27 +67,144 @@ func (s *Server) registerAccounts(a huma.API) {
 		"Returns who signed in, looked at content, downloaded and imported, the newest first."), s.listAudit)
 }
 
+// signIn checks a password. Guessing is slowed down for each account and each address, and an account that does not exist is
+// answered like a wrong password, after the same time.
 func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	name := strings.ToLower(strings.TrimSpace(in.Body.Username))
+	u, err := s.checkPassword(ctx, name, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.deps.State.NewSession(ctx, u.Name, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.audit(ctx, u.Name, "session.start", "", state.OK); err != nil {
+		return nil, err
+	}
+	return &sessionOutput{SetCookie: sessionCookie(secret), Body: s.sessionOf(u.Name, u.Role)}, nil
 }
-func (s *Server) getSession(ctx context.Context, in *nothing) (*sessionOnlyOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+
+// checkPassword returns the account, or an answer for the caller.
+func (s *Server) checkPassword(ctx context.Context, name, password string) (state.User, error) {
+	keys := []string{"account " + name, "address " + network(address(ctx))}
+	if wait := s.signIns.take(time.Now(), keys...); wait > 0 {
+		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
+		return state.User{}, huma.ErrorWithHeaders(
+			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this address. Try again in "+seconds+" seconds."),
+			http.Header{"Retry-After": {seconds}})
+	}
+	select {
+	case s.hashing <- struct{}{}:
+		defer func() { <-s.hashing }()
+	case <-ctx.Done():
+		return state.User{}, ctx.Err()
+	}
+	u, err := s.deps.State.CheckPassword(ctx, name, password)
+	if errors.Is(err, state.ErrNotFound) {
+		_ = s.audit(ctx, "", "session.start", name, state.Denied)
+		return state.User{}, huma.Error401Unauthorized("The account name or the password is wrong.")
+	}
+	if err == nil {
+		s.signIns.giveBack(keys...)
+	}
+	return u, err
 }
-func (s *Server) signOut(ctx context.Context, in *nothing) (*cookieOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+
+// sessionCookie returns the cookie that carries a session; an empty secret removes it.
+func sessionCookie(secret string) http.Cookie {
+	c := http.Cookie{Name: cookieName, Value: secret, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	if secret == "" {
+		c.MaxAge = -1
+	}
+	return c
 }
+
+func (s *Server) sessionOf(name string, role state.Role) api.Session {
+	out := api.Session{User: api.User{Name: name, Role: string(role)}, Permissions: []string{}, Version: s.cfg.Version}
+	for _, p := range permissionsOf(role) {
+		out.Permissions = append(out.Permissions, string(p))
+	}
+	return out
+}
+
+func (s *Server) getSession(ctx context.Context, _ *nothing) (*sessionOnlyOutput, error) {
+	p := caller(ctx)
+	return &sessionOnlyOutput{s.sessionOf(p.name, p.role)}, nil
+}
+
+func (s *Server) signOut(ctx context.Context, _ *nothing) (*cookieOutput, error) {
+	p := caller(ctx)
+	if err := s.deps.State.EndSession(ctx, p.session); err != nil {
+		return nil, err
+	}
+	_ = s.audit(ctx, p.name, "session.end", "", state.OK)
+	return &cookieOutput{sessionCookie("")}, nil
+}
+
 func (s *Server) changePassword(ctx context.Context, in *passwordInput) (*nothing, error) {
-	return nil, huma.Error501NotImplemented("")
+	p := caller(ctx)
+	if p.session == "" {
+		return nil, huma.Error403Forbidden("A token has no password. Sign in to change yours.")
+	}
+	if _, err := s.checkPassword(ctx, p.name, in.Body.Old); err != nil {
+		var e huma.StatusError
+		if errors.As(err, &e) && e.GetStatus() == http.StatusUnauthorized { // 401 would say that the session is over
+			return nil, huma.Error422UnprocessableEntity("The present password is wrong.", &huma.ErrorDetail{Message: "wrong password", Location: "body.old"})
+		}
+		return nil, err
+	}
+	if err := s.deps.State.SetPassword(ctx, p.name, in.Body.New, p.session); err != nil {
+		return nil, err
+	}
+	return &nothing{}, s.audit(ctx, p.name, "account.password", p.name, state.OK)
 }
-func (s *Server) listUsers(ctx context.Context, in *nothing) (*usersOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+
+func (s *Server) listUsers(ctx context.Context, _ *nothing) (*usersOutput, error) {
+	users, err := s.deps.State.Users(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &usersOutput{api.Users{Users: []api.User{}}}
+	for _, u := range users {
+		out.Body.Users = append(out.Body.Users, api.User{Name: u.Name, Role: string(u.Role)})
+	}
+	return out, nil
 }
+
 func (s *Server) createUser(ctx context.Context, in *newUserInput) (*userOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	u := state.User{Name: strings.ToLower(in.Body.Name), Role: state.Role(in.Body.Role), Created: time.Now()}
+	err := s.deps.State.CreateUser(ctx, u, in.Body.Password)
+	if errors.Is(err, state.ErrExists) {
+		return nil, huma.Error409Conflict("There is an account of this name already. Choose another name.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &userOutput{api.User{Name: u.Name, Role: in.Body.Role}}, s.audit(ctx, caller(ctx).name, "account.create", u.Name, state.OK)
 }
+
 func (s *Server) deleteUser(ctx context.Context, in *userNameInput) (*nothing, error) {
-	return nil, huma.Error501NotImplemented("")
+	err := s.deps.State.DeleteUser(ctx, in.Name)
+	if errors.Is(err, state.ErrLastAdmin) {
+		return nil, huma.Error409Conflict("This is the last administrator: without it nobody could manage accounts. Make another one first.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &nothing{}, s.audit(ctx, caller(ctx).name, "account.delete", in.Name, state.OK)
 }
+
 func (s *Server) listAudit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	entries, err := s.deps.State.AuditEntries(ctx, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &auditOutput{api.Audit{Entries: []api.AuditEntry{}}}
+	for _, e := range entries {
+		out.Body.Entries = append(out.Body.Entries, api.AuditEntry{
+			Time: e.Time, Actor: e.Actor, Address: e.Address, Action: e.Action, Target: e.Target, Outcome: string(e.Outcome),
+		})
+	}
+	return out, nil
 }

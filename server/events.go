@@ -2,20 +2,20 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/state"
+	"github.com/vitrine-ndr/vitrine/store"
+	"github.com/vitrine-ndr/vitrine/store/query"
 )
-
-// Period is embedded in the inputs of routes that look at a stretch of time.
-type Period struct {
-	Since string `query:"since" maxLength:"64" default:"24h" example:"24h" doc:"Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d)"`
-	Until string `query:"until" maxLength:"64" doc:"End: as since; missing means now"`
-}
 
 // Search is embedded in the inputs of routes that search events.
 type Search struct {
@@ -79,20 +79,129 @@ func (s *Server) registerEvents(a huma.API) {
 }
 
 func (s *Server) overview(ctx context.Context, in *overviewInput) (*overviewOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	since, until, err := s.stretch(ctx, in.Period)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.deps.Events.Overview(ctx, since, until)
+	if err != nil {
+		return nil, s.storeProblem(ctx, "overview", err)
+	}
+	losses, err := s.losses()
+	if err != nil {
+		return nil, err
+	}
+	return &overviewOutput{overviewOf(o, losses)}, nil
 }
+
 func (s *Server) searchEvents(ctx context.Context, in *eventsInput) (*eventsOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	p, start := caller(ctx), time.Now()
+	filter, err := s.parse(p, in.Q)
+	if err != nil {
+		return nil, err
+	}
+	since, until, err := in.times(start)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.deps.Events.Search(ctx, store.Search{Filter: filter, Since: since, Until: until, Limit: in.Limit, Cursor: in.Cursor})
+	if errors.Is(err, store.ErrCursor) {
+		return nil, huma.Error422UnprocessableEntity("The cursor is not one that a page had. Search again from the first page.", &huma.ErrorDetail{Message: "invalid cursor", Location: "query.cursor"})
+	}
+	if err != nil {
+		return nil, s.storeProblem(ctx, "search-events", err)
+	}
+	out := &eventsOutput{api.Events{Events: make([]*event.Record, len(page.Records)), NextCursor: page.NextCursor}}
+	for i, r := range page.Records {
+		out.Body.Events[i] = s.shown(p, r)
+	}
+	out.Body.TookMS = time.Since(start).Milliseconds()
+	return out, nil
 }
+
 func (s *Server) histogram(ctx context.Context, in *histogramInput) (*histogramOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	filter, err := s.parse(caller(ctx), in.Q)
+	if err != nil {
+		return nil, err
+	}
+	since, until, err := s.stretch(ctx, in.Period)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.deps.Events.Histogram(ctx, filter, since, until, in.Buckets)
+	if err != nil {
+		return nil, s.storeProblem(ctx, "event-histogram", err)
+	}
+	out := &histogramOutput{api.Histogram{IntervalS: h.Interval.Seconds(), Buckets: make([]api.Bucket, len(h.Buckets))}}
+	for i, b := range h.Buckets {
+		out.Body.Buckets[i] = api.Bucket(b)
+	}
+	return out, nil
 }
+
 func (s *Server) getEvent(ctx context.Context, in *eventInput) (*eventOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	var id event.ID
+	if err := id.UnmarshalText([]byte(in.ID)); err != nil {
+		return nil, state.ErrNotFound
+	}
+	r, err := s.deps.Events.Event(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, huma.Error404NotFound("There is no such event. It may be older than what is kept.")
+	}
+	if err != nil {
+		return nil, s.storeProblem(ctx, "get-event", err)
+	}
+	p := caller(ctx)
+	if !p.may(CanContent) {
+		return &eventOutput{withoutContent(r)}, nil
+	}
+	return &eventOutput{r}, s.audit(ctx, p.name, "content.view", in.ID, state.OK)
 }
-func (s *Server) listFields(ctx context.Context, in *nothing) (*fieldsOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+
+func (s *Server) listFields(context.Context, *nothing) (*fieldsOutput, error) {
+	out := &fieldsOutput{Body: []api.Field{}}
+	for _, a := range query.Aliases {
+		f, _ := event.FieldByName(a.Fields[0])
+		out.Body = append(out.Body, api.Field{Name: a.Name, Type: f.Type, Doc: a.Doc, Content: isContent(f)})
+	}
+	for i := range event.Fields {
+		f := &event.Fields[i]
+		out.Body = append(out.Body, api.Field{Name: f.Name, Type: f.Type, Enum: f.Enum, Doc: f.Doc, Content: isContent(f)})
+	}
+	return out, nil
 }
+
+const (
+	completeValues = 20                 // values of the store that are offered
+	completeSince  = 7 * 24 * time.Hour // how far back they are sought
+)
+
 func (s *Server) complete(ctx context.Context, in *completeInput) (*completeOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+	c := query.Complete(in.Q, in.Pos)
+	out := &completeOutput{api.Completion{From: c.From, To: c.To, Options: []api.Option{}}}
+	for _, o := range c.Options {
+		out.Body.Options = append(out.Body.Options, api.Option{Label: o.Label, Type: string(o.Kind), Detail: o.Detail})
+	}
+	if c.Values == nil || isContent(c.Values) && !caller(ctx).may(CanContent) {
+		return out, nil
+	}
+	values, err := s.deps.Events.TopValues(ctx, c.Values.Name, c.Prefix, time.Now().Add(-completeSince), completeValues)
+	if err != nil {
+		return nil, s.storeProblem(ctx, "complete", err)
+	}
+	var known []api.Option
+	for _, v := range values {
+		known = append(known, api.Option{Label: query.Quote(v.Value), Type: string(query.OptionValue), Detail: fmt.Sprintf("%d events", v.Count)})
+	}
+	out.Body.Options = append(known, out.Body.Options...)
+	return out, nil
+}
+
+// parse reads a search for somebody, who may not search what they may not see.
+func (s *Server) parse(p principal, q string) (*query.Filter, error) {
+	f, err := query.Parse(q)
+	if err != nil || p.may(CanContent) {
+		return f, err
+	}
+	return f.Without(isContent)
 }

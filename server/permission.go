@@ -1,38 +1,93 @@
 package server
 
 import (
+	"reflect"
 	"slices"
 
-	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/state"
 )
 
 // Permission is a verb that a route asks for.
 type Permission string
 
 const (
-	Public        Permission = ""          // nobody need be signed in
-	SignedIn      Permission = "signed_in" // any account; tokens too
-	CanSearch     Permission = "search"    // facts of connections and transactions
-	CanContent    Permission = "content"   // what was said: URLs, headers, bodies, plaintext packets
-	CanPackets    Permission = "packets"   // the packets as captured
-	CanKeys       Permission = "keys"      // session keys
-	CanImport     Permission = "import"    // upload captures
-	CanAdminister Permission = "administer"
+	Public        Permission = ""           // nobody need be signed in
+	SignedIn      Permission = "signed_in"  // any account or token
+	CanSearch     Permission = "search"     // facts of connections and transactions
+	CanContent    Permission = "content"    // what was said: URLs, headers, bodies, plaintext packets
+	CanPackets    Permission = "packets"    // packets as they were captured
+	CanKeys       Permission = "keys"       // session keys
+	CanImport     Permission = "import"     // uploading captures
+	CanAdminister Permission = "administer" // accounts and the audit trail
 )
 
-// permissionsOf lists what each role may do. A role that is not in it may do nothing.
-func permissionsOf(r api.Role) []Permission {
+// permissionsOf lists what a role may do. A role that it does not know may do nothing.
+func permissionsOf(r state.Role) []Permission {
 	switch r {
-	case api.Admin:
+	case state.Admin:
 		return []Permission{SignedIn, CanSearch, CanContent, CanPackets, CanKeys, CanImport, CanAdminister}
-	case api.Analyst:
+	case state.Analyst:
 		return []Permission{SignedIn, CanSearch, CanContent, CanPackets, CanImport}
-	case api.Viewer:
+	case state.Viewer:
 		return []Permission{SignedIn, CanSearch}
 	}
 	return nil
 }
 
-func allowed(r api.Role, p Permission) bool {
-	return p == Public || slices.Contains(permissionsOf(r), p)
+// principal is who makes a request.
+type principal struct {
+	name           string // account, or "token:" and the token's name
+	role           state.Role
+	token, session string // the secret that was shown; one of them is empty
+}
+
+func (p principal) may(x Permission) bool { return slices.Contains(permissionsOf(p.role), x) }
+
+// isContent reports whether a field holds what was said in a connection, or could: who may not read content neither sees nor
+// searches it.
+func isContent(f *event.Field) bool {
+	if f.Type == event.TypeBytes {
+		return true
+	}
+	switch f.Name {
+	case "http.url", "http.referer", "http.request.headers", "http.request.trailers", "http.response.headers", "http.response.trailers",
+		"file.url", "file.name", "websocket.url":
+		return true
+	}
+	return false
+}
+
+// withoutContent returns the record as somebody sees it who may not read content. The record itself stays as it is: others
+// hold it too.
+func withoutContent(r *event.Record) *event.Record { return without(r, isContent) }
+
+// withoutBodies returns the record without what is too big for a list.
+func withoutBodies(r *event.Record) *event.Record {
+	return without(r, func(f *event.Field) bool { return f.Type == event.TypeBytes })
+}
+
+// without copies the record and empties the fields that drop names.
+func without(r *event.Record, drop func(*event.Field) bool) *event.Record {
+	out := *r
+	copyParts(reflect.ValueOf(&out).Elem())
+	for i := range event.Fields {
+		f := &event.Fields[i]
+		if v := f.Value(&out); v.IsValid() && !v.IsZero() && drop(f) {
+			f.Set(&out, reflect.Zero(v.Type()))
+		}
+	}
+	return &out
+}
+
+// copyParts replaces the structs that v points to by copies.
+func copyParts(v reflect.Value) {
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Pointer && !f.IsNil() && f.Elem().Kind() == reflect.Struct {
+			part := reflect.New(f.Type().Elem())
+			part.Elem().Set(f.Elem())
+			f.Set(part)
+			copyParts(part.Elem())
+		}
+	}
 }

@@ -2,10 +2,14 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/server/api"
 )
 
@@ -24,15 +28,61 @@ func (s *Server) registerSystem(a huma.API) {
 		"The OpenAPI 3.1 document of the API."), "application/openapi+json", "OpenAPI 3.1"), s.openAPI)
 }
 
-func (s *Server) getSystem(ctx context.Context, in *nothing) (*systemOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+func (s *Server) getSystem(ctx context.Context, _ *nothing) (*systemOutput, error) {
+	out := api.System{Version: s.cfg.Version, Started: s.started, Roles: s.deps.Roles(), Alarms: s.deps.Alarms(), Counters: []api.Counter{}}
+	if h, err := s.deps.Events.Health(ctx); err != nil {
+		s.log.Warn("event store failed", "operation", "get-system", "err", err)
+		out.Store.Error = unavailableDetail
+	} else {
+		out.Store = api.Store{OK: true, Events: h.Events, Bytes: h.Bytes}
+		if !h.Oldest.IsZero() {
+			out.Store.Oldest = &h.Oldest
+		}
+	}
+	values, err := telemetry.Values(s.deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range values {
+		out.Counters = append(out.Counters, api.Counter(v))
+	}
+	return &systemOutput{out}, nil
 }
-func (s *Server) health(ctx context.Context, in *nothing) (*healthOutput, error) {
-	return nil, huma.Error501NotImplemented("")
+
+func (s *Server) health(context.Context, *nothing) (*healthOutput, error) {
+	return &healthOutput{api.Health{Status: "ok"}}, nil
 }
-func (s *Server) metrics(ctx context.Context, in *nothing) (*huma.StreamResponse, error) {
-	return nil, huma.Error501NotImplemented("")
+
+func (s *Server) metrics(context.Context, *nothing) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		r, w := raw(hc)
+		promhttp.HandlerFor(s.deps.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}).ServeHTTP(w, r)
+	}}, nil
 }
-func (s *Server) openAPI(ctx context.Context, in *nothing) (*huma.StreamResponse, error) {
-	return nil, huma.Error501NotImplemented("")
+
+func (s *Server) openAPI(context.Context, *nothing) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", "application/openapi+json")
+		_, _ = hc.BodyWriter().Write(s.document) // the client has gone
+	}}, nil
+}
+
+// losses sums up what this process has not seen or not kept, from the counters that are named for it.
+func (s *Server) losses() (map[string]uint64, error) {
+	values, err := telemetry.Values(s.deps.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]uint64{}
+	for _, v := range values {
+		name, lost := strings.CutSuffix(strings.TrimPrefix(v.Name, "vitrine_"), "_total")
+		if !lost || !strings.Contains(name, "dropped") && !strings.Contains(name, "gap") && !strings.Contains(name, "lost") || v.Value <= 0 {
+			continue
+		}
+		if reason := v.Labels["reason"]; reason != "" {
+			name += "_" + reason
+		}
+		out[name] += uint64(v.Value)
+	}
+	return out, nil
 }

@@ -2,19 +2,10 @@ package api
 
 import "time"
 
-// Role is what an account or a token may do.
-type Role string
-
-const (
-	Admin   Role = "admin"   // everything
-	Analyst Role = "analyst" // search, read content, download packets without keys, import
-	Viewer  Role = "viewer"  // search and see facts: who talked to whom, never what was said
-)
-
 // User is an account.
 type User struct {
 	Name string `json:"name" doc:"Account name"`
-	Role Role   `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
+	Role string `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
 }
 
 // SignIn is what a person signs in with.
@@ -39,7 +30,7 @@ type PasswordChange struct {
 // NewUser makes an account.
 type NewUser struct {
 	Name     string `json:"name" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9][A-Za-z0-9._@-]*$" doc:"Account name"`
-	Role     Role   `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
+	Role     string `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
 	Password string `json:"password" minLength:"12" maxLength:"1024" doc:"First password"`
 }
 

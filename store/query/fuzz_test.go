@@ -18,7 +18,7 @@ var seeds = []string{
 }
 
 // sqlWords are all that SQL may be made of: names of columns and functions, operators, and references to parameters.
-var sqlWords = regexp.MustCompile(`^(?:\{p[0-9]+:(?:String|Int64|UInt64|IPv6|DateTime64\(9,'UTC'\))\}|AND|OR|NOT|LIKE|lower|match|startsWith|endsWith|arrayExists|notEmpty|x|->|!=|>=|<=|=|>|[01]|[(), ]|` + columns() + `)*$`)
+var sqlWords = regexp.MustCompile(`^(?:\{p[0-9]+:(?:String|Int64|UInt64|IPv6|UUID|DateTime64\(9,'UTC'\))\}|AND|OR|NOT|LIKE|lower|match|startsWith|endsWith|arrayExists|notEmpty|x|->|!=|>=|<=|=|>|[01]|[(), ]|` + columns() + `)*$`)
 
 func columns() string {
 	var names []string

@@ -85,10 +85,10 @@ func anySQL(w *sqlWriter, t test, fields []*event.Field, more bool) {
 func (exists) sql(w *sqlWriter, f *event.Field) {
 	c := f.Column()
 	switch f.Type {
-	case event.TypeString, event.TypeBytes, event.TypeList, event.TypeIP:
+	case event.TypeString, event.TypeBytes, event.TypeList, event.TypeID:
 		w.add("notEmpty(", c, ")")
-	case event.TypeID:
-		w.add(c, " != ", w.param(idType, event.ID{}.String()))
+	case event.TypeIP:
+		w.add(c, " != ", w.param(addresses.paramTyp, addresses.param(addresses.missing)))
 	case event.TypeTime:
 		w.add(c, " > ", w.param(times.paramTyp, times.param(0)))
 	default:
@@ -143,8 +143,7 @@ func (b isTrue) sql(w *sqlWriter, f *event.Field) {
 	}
 }
 
-const idType = "String"
-
 func (id isID) sql(w *sqlWriter, f *event.Field) {
-	w.add(f.Column(), " = ", w.param(idType, event.ID(id).String()))
+	s := event.ID(id).String()
+	w.add(f.Column(), " = ", w.param("UUID", s[:8]+"-"+s[8:12]+"-"+s[12:16]+"-"+s[16:20]+"-"+s[20:]))
 }
