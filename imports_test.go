@@ -41,6 +41,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"server", "event event/... flow capture state store store/query store/blob server/... internal/..."},
 	{"web", ""},
 
+	{"internal/output", "event event/eve internal/terminal"}, // the command line's forms of an event
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
 	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... uplink internal/..."},

@@ -1,0 +1,108 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/internal/terminal"
+)
+
+// column is one column of the table but the last, which takes what is left.
+type column struct {
+	title string
+	width int
+	text  func(*event.Record) string
+}
+
+var columns = []column{
+	{"TIME", 23, func(r *event.Record) string { return r.Time.Local().Format("2006-01-02 15:04:05.000") }},
+	{"KIND", 9, func(r *event.Record) string { return string(r.Kind) }},
+	{"CLIENT", 21, func(r *event.Record) string { return r.Client.String() }},
+	{"SERVER", 21, func(r *event.Record) string { return r.Server.String() }},
+	{"DECRYPTED", 9, decrypted},
+}
+
+// decrypted says how a TLS connection was seen into, or why not.
+func decrypted(r *event.Record) string {
+	if r.Reason != "" {
+		return string(r.State) + ":" + string(r.Reason)
+	}
+	return string(r.State)
+}
+
+// table writes a row for each event below one line of titles.
+type table struct {
+	out   io.Writer
+	width int
+	begun bool
+}
+
+func newTable(out io.Writer, width int) *table { return &table{out: out, width: width} }
+
+func (t *table) row(r *event.Record) error {
+	if !t.begun {
+		t.begun = true
+		if err := t.line(func(c *column) string { return c.title }, "WHAT"); err != nil {
+			return err
+		}
+	}
+	return t.line(func(c *column) string { return c.text(r) }, summary(r))
+}
+
+// line writes the cells, escaped. Only the last one is cut, and only to fit a terminal.
+func (t *table) line(cell func(*column) string, last string) error {
+	var b strings.Builder
+	for i := range columns {
+		b.WriteString(terminal.Fit(terminal.Escape(cell(&columns[i])), columns[i].width))
+		b.WriteByte(' ')
+	}
+	b.WriteString(terminal.Escape(last))
+	text := b.String()
+	if t.width > 0 {
+		text = terminal.Cut(text, t.width)
+	}
+	_, err := fmt.Fprintln(t.out, strings.TrimRight(text, " "))
+	return err
+}
+
+// summary says in a few words what the event is about.
+func summary(r *event.Record) string {
+	switch {
+	case r.HTTP != nil:
+		return words(r.HTTP.Method, r.HTTP.Host+r.HTTP.URL, number(r.HTTP.Status), r.HTTP.ContentType)
+	case r.DNS != nil:
+		return words(r.DNS.Type, r.DNS.Name, r.DNS.Code, words(r.DNS.Addresses...))
+	case r.WebSocket != nil:
+		return words(r.WebSocket.Direction, r.WebSocket.Opcode, r.WebSocket.Host, terminal.Bytes(r.WebSocket.Size))
+	case r.File != nil:
+		return words(r.File.Name, r.File.Type, terminal.Bytes(r.File.Size), r.File.SHA256)
+	case r.Conn != nil:
+		return words(traffic(r.Conn.BytesToServer, r.Conn.BytesToClient), words(r.Conn.Protocols...))
+	case r.Anomaly != nil:
+		return r.Anomaly.Code
+	case r.Unknown != nil:
+		return traffic(r.Unknown.BytesToServer, r.Unknown.BytesToClient)
+	case r.TLS != nil:
+		return words(r.TLS.Version, r.TLS.SNI, r.TLS.ALPN, r.TLS.Cipher)
+	}
+	return ""
+}
+
+// words joins those that are not empty.
+func words(list ...string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == "" }), " ")
+}
+
+func traffic(toServer, toClient uint64) string {
+	return fmt.Sprintf("%s to server, %s to client", terminal.Bytes(int64(toServer)), terminal.Bytes(int64(toClient)))
+}
+
+func number(n uint16) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
