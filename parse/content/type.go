@@ -79,7 +79,7 @@ func Type(b []byte) string {
 			return s.media
 		}
 	}
-	for _, f := range [...]func([]byte) string{executable, cafebabe, zip, riff, mp4, bitmap} {
+	for _, f := range [...]func([]byte) string{executable, cafebabe, zipped, riff, mp4, bitmap} {
 		if media := f(b); media != "" {
 			return media
 		}
@@ -109,8 +109,8 @@ func cafebabe(b []byte) string {
 	return "application/java-vm"
 }
 
-// zip tells what kind of zip archive it is by the names of its first files.
-func zip(b []byte) string {
+// zipped tells what kind of zip archive it is by the names of its first files.
+func zipped(b []byte) string {
 	const (
 		header       = "PK\x03\x04"
 		headerLength = 30 // of a local file header, APPNOTE.TXT section 4.3.7
