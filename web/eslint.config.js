@@ -1,16 +1,20 @@
 import js from "@eslint/js";
 import hooks from "eslint-plugin-react-hooks";
+import { defineConfig, globalIgnores } from "eslint/config";
 import globals from "globals";
 import ts from "typescript-eslint";
 
-export default ts.config(
-  { ignores: ["dist", "node_modules", "src/api/schema.d.ts"] },
+export default defineConfig(
+  globalIgnores(["dist", "node_modules", "src/api/schema.d.ts"]),
   js.configs.recommended,
-  ...ts.configs.strictTypeChecked,
+  ts.configs.strictTypeChecked,
   {
     languageOptions: {
       globals: globals.browser,
-      parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] }, tsconfigRootDir: import.meta.dirname },
+      parserOptions: {
+        projectService: { allowDefaultProject: ["eslint.config.js"] },
+        tsconfigRootDir: import.meta.dirname,
+      },
     },
   },
   {
@@ -22,7 +26,10 @@ export default ts.config(
       "no-restricted-syntax": [
         "error",
         { selector: "JSXAttribute[name.name='dangerouslySetInnerHTML']", message: "Show text only." },
-        { selector: "MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML)$/]", message: "Show text only." },
+        {
+          selector: "MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML)$/]",
+          message: "Show text only.",
+        },
       ],
     },
   },

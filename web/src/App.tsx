@@ -22,9 +22,14 @@ const onError = (error: Error, query?: { queryKey: readonly unknown[] }) => {
 
 const queries = new QueryClient({
   queryCache: new QueryCache({ onError }),
-  mutationCache: new MutationCache({ onError: (error, _variables, _result, mutation) => onError(error, { queryKey: mutation.options.mutationKey ?? [] }) }),
+  mutationCache: new MutationCache({
+    onError: (error, _variables, _result, mutation) => onError(error, { queryKey: mutation.options.mutationKey ?? [] }),
+  }),
   defaultOptions: {
-    queries: { retry: (failures, error) => failures < 2 && !(error instanceof APIError && error.status >= 400 && error.status < 500) },
+    queries: {
+      retry: (failures, error) =>
+        failures < 2 && !(error instanceof APIError && error.status >= 400 && error.status < 500),
+    },
   },
 });
 
@@ -41,7 +46,12 @@ export function App() {
   }, [language, i18n]);
   return (
     <QueryClientProvider client={queries}>
-      <ConfigProvider theme={antTheme(mode)} locale={language === "zh" ? zhCN : enUS} csp={{ nonce }} button={{ autoInsertSpace: false }}>
+      <ConfigProvider
+        theme={antTheme(mode)}
+        locale={language === "zh" ? zhCN : enUS}
+        csp={{ nonce }}
+        button={{ autoInsertSpace: false }}
+      >
         <AntApp component={false}>
           <BrowserRouter>
             <Session />

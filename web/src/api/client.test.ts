@@ -12,8 +12,16 @@ describe("problem", () => {
     expect(err.mistake).toEqual({ start: 0, end: 4, message: "unknown field", suggestion: "http.host" });
   });
   it.each([
-    ["another parameter", { type: "", errors: [{ message: "too long", location: "query.since", value: "x" }] }, "too long"],
-    ["a position that is none", { type: "", errors: [{ message: "odd", location: "query.q", value: { start: "0" } }] }, "odd"],
+    [
+      "another parameter",
+      { type: "", errors: [{ message: "too long", location: "query.since", value: "x" }] },
+      "too long",
+    ],
+    [
+      "a position that is none",
+      { type: "", errors: [{ message: "odd", location: "query.q", value: { start: "0" } }] },
+      "odd",
+    ],
     ["a detail", { type: "", detail: "store is away" }, "store is away"],
     ["a page of a proxy", "<html>", ""],
     ["nothing", undefined, ""],
@@ -29,7 +37,10 @@ describe("answer", () => {
     expect(await answer(Promise.resolve({ data: 1, response: response(200) }))).toBe(1);
   });
   it("throws what the server said", async () => {
-    await expect(answer(Promise.resolve({ error: { detail: "no" }, response: response(403) }))).rejects.toMatchObject({ status: 403, message: "no" });
+    await expect(answer(Promise.resolve({ error: { detail: "no" }, response: response(403) }))).rejects.toMatchObject({
+      status: 403,
+      message: "no",
+    });
   });
   it("tells of no answer by status 0", async () => {
     await expect(answer(Promise.reject(new TypeError("fetch failed")))).rejects.toBeInstanceOf(APIError);

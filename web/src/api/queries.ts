@@ -66,7 +66,14 @@ export function useEvents(q: string, range: Range, enabled = true) {
     queryFn: ({ pageParam, signal }) =>
       answer(
         client.GET("/api/v1/events", {
-          params: { query: { ...searched(q), ...period(range), limit: pageSize, ...(pageParam !== "" && { cursor: pageParam }) } },
+          params: {
+            query: {
+              ...searched(q),
+              ...period(range),
+              limit: pageSize,
+              ...(pageParam !== "" && { cursor: pageParam }),
+            },
+          },
           signal,
         }),
       ),
@@ -84,7 +91,12 @@ export function useHistogram(q: string, range: Range) {
     queryKey: ["histogram", q, range],
     queryFn: async ({ signal }) => {
       const read = (r: Range) =>
-        answer(client.GET("/api/v1/events/histogram", { params: { query: { ...searched(q), ...period(r), buckets: 120 } }, signal }));
+        answer(
+          client.GET("/api/v1/events/histogram", {
+            params: { query: { ...searched(q), ...period(r), buckets: 120 } },
+            signal,
+          }),
+        );
       if (range.since !== allTime) return read(range);
       return fit(
         read,
@@ -123,7 +135,8 @@ export function useImports() {
   return useQuery({
     queryKey: ["imports"],
     queryFn: ({ signal }) => answer(client.GET("/api/v1/imports", { signal })),
-    refetchInterval: (query) => (query.state.data?.imports.some((i) => i.state === "running" || i.state === "queued") ? 700 : 5_000),
+    refetchInterval: (query) =>
+      query.state.data?.imports.some((i) => i.state === "running" || i.state === "queued") ? 700 : 5_000,
   });
 }
 

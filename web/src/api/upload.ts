@@ -9,7 +9,11 @@ export interface Upload {
  * Uploads captures and key logs as one import. fetch can't tell how far an upload is, so this is an XMLHttpRequest.
  * The promise is rejected with an APIError, or with the signal's reason if it was aborted.
  */
-export function upload({ captures, keylogs }: Upload, progress: (share: number) => void, signal: AbortSignal): Promise<string> {
+export function upload(
+  { captures, keylogs }: Upload,
+  progress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<string> {
   const form = new FormData();
   // Key logs first: the server reads the parts in order.
   for (const file of keylogs) form.append("keylog", file);

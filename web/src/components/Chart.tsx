@@ -68,7 +68,11 @@ export function Chart({ options, data, height, label, tooltip, onBrush }: Props)
   return (
     <div className="chart" role="img" aria-label={label}>
       <div ref={place} style={{ height }} />
-      {inside && <div className={`chart-tooltip ${inside.inRightHalf ? "chart-tooltip-left" : "chart-tooltip-right"}`}>{tooltip(inside.index)}</div>}
+      {inside && (
+        <div className={`chart-tooltip ${inside.inRightHalf ? "chart-tooltip-left" : "chart-tooltip-right"}`}>
+          {tooltip(inside.index)}
+        </div>
+      )}
     </div>
   );
 }

@@ -18,7 +18,10 @@ export function DecryptedLabel({ record }: { record: Record }) {
   const label = labelOf(record);
   const reason = useReason(record.reason ?? "");
   const Icon = icons[label];
-  const shown = record.reason && label !== "decrypted" ? `${t(`label.${label}`)}: ${reason.name}` : t(`label.${label}`);
+  const shown =
+    record.reason && label !== "decrypted"
+      ? t("label.with", { label: t(`label.${label}`), more: reason.name })
+      : t(`label.${label}`);
   return (
     <span className={`label label-${label}`} title={reason.why ? `${shown}\n${reason.why}` : t(`label.${label}_why`)}>
       <Icon aria-hidden />

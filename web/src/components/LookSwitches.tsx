@@ -18,9 +18,14 @@ export function LookSwitches() {
     <>
       <Dropdown
         trigger={["click"]}
-        menu={{ items: languages, selectable: true, selectedKeys: [language], onClick: ({ key }) => setLanguage(key === "zh" ? "zh" : "en") }}
+        menu={{
+          items: languages,
+          selectable: true,
+          selectedKeys: [language],
+          onClick: ({ key }) => setLanguage(key === "zh" ? "zh" : "en"),
+        }}
       >
-        <Button type="text" icon={<GlobalOutlined />} aria-label={t("look.language")} title={t("look.language")}>
+        <Button type="text" icon={<GlobalOutlined />} title={t("look.language")}>
           {language === "zh" ? "中文" : "EN"}
         </Button>
       </Dropdown>

@@ -31,13 +31,31 @@ export function PasswordDialog({ close }: { close: () => void }) {
       },
     );
   return (
-    <Modal open title={t("account.change_password")} okText={t("account.change")} onCancel={close} onOk={form.submit} confirmLoading={change.isPending}>
+    <Modal
+      open
+      title={t("account.change_password")}
+      okText={t("account.change")}
+      onCancel={close}
+      onOk={form.submit}
+      confirmLoading={change.isPending}
+    >
       <Form form={form} layout="vertical" requiredMark={false} onFinish={submit}>
-        {change.error && <Alert type="error" showIcon title={wrong ? t("account.wrong") : text(change.error)} role="alert" />}
-        <Form.Item name="old" label={t("account.old")} rules={[{ required: true, message: t("sign_in.password_missing") }]}>
+        {change.error && (
+          <Alert type="error" showIcon title={wrong ? t("account.wrong") : text(change.error)} role="alert" />
+        )}
+        <Form.Item
+          name="old"
+          label={t("account.old")}
+          rules={[{ required: true, message: t("sign_in.password_missing") }]}
+        >
           <Input.Password autoComplete="current-password" maxLength={1024} />
         </Form.Item>
-        <Form.Item name="new" label={t("account.new")} extra={t("account.rule", { count: shortest })} rules={[{ required: true, min: shortest, message: t("account.rule", { count: shortest }) }]}>
+        <Form.Item
+          name="new"
+          label={t("account.new")}
+          extra={t("account.rule", { count: shortest })}
+          rules={[{ required: true, min: shortest, message: t("account.rule", { count: shortest }) }]}
+        >
           <Input.Password autoComplete="new-password" maxLength={1024} />
         </Form.Item>
         <Form.Item
@@ -46,7 +64,10 @@ export function PasswordDialog({ close }: { close: () => void }) {
           dependencies={["new"]}
           rules={[
             {
-              validator: (_, value) => (value === form.getFieldValue("new") ? Promise.resolve() : Promise.reject(new Error(t("account.differ")))),
+              validator: (_, value) =>
+                value === form.getFieldValue("new")
+                  ? Promise.resolve()
+                  : Promise.reject(new Error(t("account.differ"))),
             },
           ]}
         >

@@ -23,6 +23,7 @@ export function RangePicker() {
       placement="bottomRight"
       open={open}
       onOpenChange={setOpen}
+      destroyOnHidden
       content={<Choices range={range} choose={choose} />}
     >
       <Button icon={<ClockCircleOutlined />} aria-label={t("range.label", { range: label })} aria-expanded={open}>
@@ -45,8 +46,9 @@ function Choices({ range, choose }: { range: Range; choose: (range: Range) => vo
   const { t } = useTranslation();
   const { zone } = useFormat();
   // The picker works in local time: for UTC its values are moved by the offset, there and back.
-  const shift = (ms: number, sign: number) => (zone === "utc" ? ms + sign * new Date(ms).getTimezoneOffset() * 60_000 : ms);
-  const now = Date.now();
+  const shift = (ms: number, sign: number) =>
+    zone === "utc" ? ms + sign * new Date(ms).getTimezoneOffset() * 60_000 : ms;
+  const [now] = useState(() => Date.now());
   const at = (point: string) => dayjs(shift(resolve(point, now) ?? now, 1));
   return (
     <div className="range-choices">

@@ -72,7 +72,8 @@ export function usePaletteInCSS(): void {
   }, [mode]);
 }
 
-const fonts = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
+const fonts =
+  'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
 
 export function antTheme(mode: Mode): ThemeConfig {
   const p = palettes[mode];
@@ -96,6 +97,9 @@ export function antTheme(mode: Mode): ThemeConfig {
       borderRadius: 6,
       fontFamily: fonts,
       fontSize: 14,
+    },
+    components: {
+      Tabs: { itemSelectedColor: p.accent, itemHoverColor: p.text, itemActiveColor: p.accent, inkBarColor: p.accent },
     },
   };
 }

@@ -22,13 +22,18 @@ describe("textOf", () => {
   it("reads the named charset", () => {
     expect(textOf(new Uint8Array([0xd6, 0xd0, 0xce, 0xc4]), 'text/html; charset="gbk"')).toBe("中文");
   });
-  it("falls back from a charset that is none", () => expect(textOf(bytes("a"), "text/html; charset=none-such")).toBe("a"));
+  it("falls back from a charset that is none", () =>
+    expect(textOf(bytes("a"), "text/html; charset=none-such")).toBe("a"));
   it("refuses binary", () => expect(textOf(new Uint8Array([0, 1, 2, 255, 254, 3]), "text/plain")).toBeUndefined());
 });
 
 describe("prettyJSON", () => {
   it.each([
-    ["an object", '{"a":[1,{"b":"x:{,"}],"c":{}}', '{\n  "a": [\n    1,\n    {\n      "b": "x:{,"\n    }\n  ],\n  "c": {}\n}'],
+    [
+      "an object",
+      '{"a":[1,{"b":"x:{,"}],"c":{}}',
+      '{\n  "a": [\n    1,\n    {\n      "b": "x:{,"\n    }\n  ],\n  "c": {}\n}',
+    ],
     ["long numbers", "[12345678901234567890]", "[\n  12345678901234567890\n]"],
     ["a cut body", '{"a":', undefined],
     ["text", "hello", undefined],

@@ -5,25 +5,28 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** Images that a browser decodes to pixels only. SVG is not one: it is a document that may hold scripts. */
-const rasters: [type: string, magic: RegExp][] = [
-  ["image/png", /^\x89PNG\r\n\x1a\n/],
-  ["image/jpeg", /^\xff\xd8\xff/],
-  ["image/gif", /^GIF8[79]a/],
-  ["image/webp", /^RIFF[^]{4}WEBP/],
+const rasters = [
+  { type: "image/png", magic: "\u0089PNG\r\n\u001a\n" },
+  { type: "image/jpeg", magic: "\u00ff\u00d8\u00ff" },
+  { type: "image/gif", magic: "GIF87a" },
+  { type: "image/gif", magic: "GIF89a" },
+  { type: "image/webp", magic: "RIFF", at8: "WEBP" },
 ];
 
 /** The media type of a safe image by its first bytes; what a header says does not count. */
 export function rasterType(bytes: Uint8Array): string | undefined {
   const head = String.fromCharCode(...bytes.subarray(0, 16));
-  return rasters.find(([, magic]) => magic.test(head))?.[0];
+  return rasters.find(({ magic, at8 = "" }) => head.startsWith(magic) && head.startsWith(at8, 8))?.type;
 }
+
+/** What text has none of: control characters but white space, and what stands for bytes that are no character. */
+const strange = /(?![\t\n\f\r])[\p{Cc}\ufffd]/gu;
 
 /** The text of a body in the charset that its content type names, else UTF-8. Undefined if it looks like no text. */
 export function textOf(bytes: Uint8Array, contentType: string): string | undefined {
   const charset = /charset\s*=\s*"?([\w.:-]{1,40})/i.exec(contentType)?.[1] ?? "utf-8";
   const text = decoderOf(charset).decode(bytes);
-  const strange = text.match(/[\ufffd\0-\x08\x0e-\x1a\x1c-\x1f]/g)?.length ?? 0;
-  return strange > text.length / 10 ? undefined : text;
+  return (text.match(strange)?.length ?? 0) > text.length / 10 ? undefined : text;
 }
 
 function decoderOf(charset: string): TextDecoder {

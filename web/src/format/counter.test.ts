@@ -17,7 +17,11 @@ it("writes labels", () => {
 });
 
 it("finds by words", () => {
-  const all = [counter("events_total", { kind: "http" }), counter("events_total", { kind: "dns" }), counter("packets_total")];
+  const all = [
+    counter("events_total", { kind: "http" }),
+    counter("events_total", { kind: "dns" }),
+    counter("packets_total"),
+  ];
   expect(matching(all, "EVENTS http")).toEqual([all[0]]);
   expect(matching(all, " ")).toEqual(all);
 });

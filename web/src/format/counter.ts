@@ -2,7 +2,8 @@ import type { System } from "../api/types";
 
 type Counter = System["counters"][number];
 
-const lossWords = /(dropped|lost|loss|gap|missing|missed|discarded|rejected|refused|failed|failures|errors|evicted|overflow|truncated)(_|$)/;
+const lossWords =
+  /(dropped|lost|loss|gap|missing|missed|discarded|rejected|refused|failed|failures|errors|evicted|overflow|truncated)(_|$)/;
 
 /** Says whether a counter counts something that was lost. */
 export function isLoss(counter: Counter): boolean {

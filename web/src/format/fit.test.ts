@@ -2,13 +2,17 @@ import { describe, expect, it } from "vitest";
 import { fit, stretch } from "./fit";
 import { allTime, resolve, type Range } from "./range";
 
-const series = (counts: number[], interval: number) => counts.map((count, i) => ({ time: new Date(i * interval * 1000).toISOString(), count }));
+const series = (counts: number[], interval: number) =>
+  counts.map((count, i) => ({ time: new Date(i * interval * 1000).toISOString(), count }));
 const filled = (s: { time: string; count: number }) => s.count > 0;
 
 describe("stretch", () => {
   it("narrows to where something is", () => {
     const counts = Array.from({ length: 60 }, (_, i) => (i === 10 || i === 11 ? 5 : 0));
-    expect(stretch(series(counts, 3600), 3600, filled)).toEqual({ since: "1970-01-01T10:00:00.000Z", until: "1970-01-01T12:00:00.000Z" });
+    expect(stretch(series(counts, 3600), 3600, filled)).toEqual({
+      since: "1970-01-01T10:00:00.000Z",
+      until: "1970-01-01T12:00:00.000Z",
+    });
   });
   it.each([
     ["an empty series", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 60],
@@ -31,7 +35,12 @@ it("finds a minute in fifty years", async () => {
     }));
     return Promise.resolve({ points, interval: width / 1000 });
   };
-  const answer = await fit(read, { since: allTime, until: "" }, (a) => ({ series: a.points, interval: a.interval }), filled);
+  const answer = await fit(
+    read,
+    { since: allTime, until: "" },
+    (a) => ({ series: a.points, interval: a.interval }),
+    filled,
+  );
   expect(reads).toBeLessThan(8);
   expect(answer.points.reduce((sum, p) => sum + p.count, 0)).toBe(2);
   expect(answer.interval).toBeLessThan(10);

@@ -8,7 +8,11 @@ interface Step {
  * The stretch of a time series in which something is, if that is less than an eighth of it: a search over all time finds a
  * capture that is minutes long, and the chart should show those. Undefined if the series is full enough, or empty.
  */
-export function stretch<S extends Step>(series: S[], interval: number, filled: (step: S) => boolean): Range | undefined {
+export function stretch<S extends Step>(
+  series: S[],
+  interval: number,
+  filled: (step: S) => boolean,
+): Range | undefined {
   const first = series.findIndex(filled);
   if (first < 0 || interval <= 1) return undefined;
   const last = series.findLastIndex(filled);

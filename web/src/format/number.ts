@@ -43,7 +43,8 @@ export function bytes(n: number, locale: string): string {
 
 /** Microseconds as 12 µs, 3.4 ms, 5.6 s or 2 min. */
 export function duration(us: number, locale: string): string {
-  const show = (n: number, unit: string) => `${formatter(locale, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n)} ${unit}`;
+  const show = (n: number, unit: string) =>
+    `${formatter(locale, { maximumFractionDigits: n < 10 ? 1 : 0 }).format(n)} ${unit}`;
   if (us < 1_000) return show(us, "µs");
   if (us < 1_000_000) return show(us / 1_000, "ms");
   if (us < 120_000_000) return show(us / 1_000_000, "s");

@@ -35,7 +35,8 @@ export function rangeOf(params: URLSearchParams): Range {
 
 /** Writes a range into an address, leaving out what is the default. */
 export function putRange(params: URLSearchParams, range: Range): void {
-  const put = (key: keyof Range) => (range[key] === defaultRange[key] ? params.delete(key) : params.set(key, range[key]));
+  const put = (key: keyof Range) =>
+    range[key] === defaultRange[key] ? params.delete(key) : params.set(key, range[key]);
   put("since");
   put("until");
 }

@@ -8,10 +8,28 @@ const http: Record = {
   kind: "http",
   decrypted: "yes",
   tls: { sni: "sni.example", version: "TLS 1.3" },
-  http: { tx: 0, method: "GET", url: "/a", host: "h.example", status: 200, request: { size: 3 }, response: { size: 4 } },
+  http: {
+    tx: 0,
+    method: "GET",
+    url: "/a",
+    host: "h.example",
+    status: 200,
+    request: { size: 3 },
+    response: { size: 4 },
+  },
 };
-const dns: Record = { ...base, kind: "dns", dns: { tx: 0, id: 1, name: "a.example", type: "A", addresses: ["192.0.2.1"], code: "NOERROR" } };
-const tls: Record = { ...base, kind: "tls", decrypted: "no", reason: "no_key", tls: { sni: "s.example", version: "TLS 1.3", alpn: "h2" } };
+const dns: Record = {
+  ...base,
+  kind: "dns",
+  dns: { tx: 0, id: 1, name: "a.example", type: "A", addresses: ["192.0.2.1"], code: "NOERROR" },
+};
+const tls: Record = {
+  ...base,
+  kind: "tls",
+  decrypted: "no",
+  reason: "no_key",
+  tls: { sni: "s.example", version: "TLS 1.3", alpn: "h2" },
+};
 
 it("labels", () => {
   expect([http, tls, dns, { ...http, decrypted: "partial" } satisfies Record].map(labelOf)).toEqual([
@@ -25,7 +43,14 @@ it("labels", () => {
 describe("a line of the table", () => {
   it.each([
     ["http", http, { field: "http.host", value: "h.example" }, { field: "http.status", value: "200" }, 7, "GET /a"],
-    ["dns", dns, { field: "dns.name", value: "a.example" }, { field: "dns.code", value: "NOERROR" }, undefined, "A a.example → 192.0.2.1"],
+    [
+      "dns",
+      dns,
+      { field: "dns.name", value: "a.example" },
+      { field: "dns.code", value: "NOERROR" },
+      undefined,
+      "A a.example → 192.0.2.1",
+    ],
     ["tls", tls, { field: "tls.sni", value: "s.example" }, undefined, 0, "TLS 1.3 h2"],
   ])("%s", (_, record, name, status, size, summary) => {
     expect(nameOf(record)).toEqual(name);

@@ -57,9 +57,11 @@ export function sizeOf(r: Record): number | undefined {
 
 /** One line that says what happened, in the words of its protocol. */
 export function summaryOf(r: Record): string {
-  const words = (...parts: (string | number | undefined)[]) => parts.filter((p) => p !== undefined && p !== "").join(" ");
+  const words = (...parts: (string | number | undefined)[]) =>
+    parts.filter((p) => p !== undefined && p !== "").join(" ");
   if (r.http) return words(r.http.method, r.http.url);
-  if (r.dns) return words(r.dns.type, r.dns.name, r.dns.addresses?.length ? "→ " + r.dns.addresses.join(", ") : r.dns.code);
+  if (r.dns)
+    return words(r.dns.type, r.dns.name, r.dns.addresses?.length ? "→ " + r.dns.addresses.join(", ") : r.dns.code);
   if (r.websocket) return words(r.websocket.opcode, r.websocket.direction === "to_server" ? "→" : "←", r.websocket.url);
   if (r.file) return words(r.file.name, r.file.type, r.file.url);
   if (r.anomaly) return r.anomaly.code;
@@ -83,5 +85,5 @@ export function valueAt(record: Record, path: string): string {
   }
   if (at === undefined || at === null) return "";
   if (Array.isArray(at)) return at.join(", ");
-  return typeof at === "object" ? JSON.stringify(at) : String(at as string | number | boolean);
+  return typeof at === "object" ? JSON.stringify(at) : String(at);
 }

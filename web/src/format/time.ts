@@ -7,7 +7,11 @@ function format(locale: string, zone: Zone, options: Intl.DateTimeFormatOptions)
   const key = `${locale} ${zone} ${JSON.stringify(options)}`;
   const known = formats.get(key);
   if (known) return known;
-  const made = new Intl.DateTimeFormat(locale, { ...options, hourCycle: "h23", ...(zone === "utc" && { timeZone: "UTC" }) });
+  const made = new Intl.DateTimeFormat(locale, {
+    ...options,
+    hourCycle: "h23",
+    ...(zone === "utc" && { timeZone: "UTC" }),
+  });
   formats.set(key, made);
   return made;
 }
@@ -38,11 +42,23 @@ export function moment(time: string | Date, locale: string, zone: Zone): string 
 
 /** Label for a point on a time axis whose labels are step seconds apart. */
 export function tick(time: Date, step: number, locale: string, zone: Zone): string {
-  if (step >= 86_400) return format(locale, zone, { month: "short", day: "numeric", ...(step > 86_400 * 60 && { year: "numeric" }) }).format(time);
+  if (step >= 86_400)
+    return format(locale, zone, {
+      month: "short",
+      day: "numeric",
+      ...(step > 86_400 * 60 && { year: "numeric" }),
+    }).format(time);
   if (step >= 60) {
-    const midnight = part(format("en", zone, { hour: "2-digit", minute: "2-digit" }).formatToParts(time), "hour") === "00";
-    const day = midnight && part(format("en", zone, { minute: "2-digit", hour: "2-digit" }).formatToParts(time), "minute") === "00";
-    return format(locale, zone, day ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" }).format(time);
+    const midnight =
+      part(format("en", zone, { hour: "2-digit", minute: "2-digit" }).formatToParts(time), "hour") === "00";
+    const day =
+      midnight &&
+      part(format("en", zone, { minute: "2-digit", hour: "2-digit" }).formatToParts(time), "minute") === "00";
+    return format(
+      locale,
+      zone,
+      day ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" },
+    ).format(time);
   }
   return format(locale, zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(time);
 }

@@ -8,12 +8,8 @@ export interface Piece {
   hidden: boolean;
 }
 
-/**
- * Control characters but tab and newline, soft hyphen, zero-width and directional characters, line separators, variation
- * selectors, interlinear marks, tags, Hangul fillers and lone surrogates.
- */
-const hidden =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+/** Control characters, lone surrogates, line separators, interlinear marks, and all that Unicode says is not drawn: directional, zero-width, tags. */
+const hidden = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/gu;
 
 const multiline = new Set(["\n", "\t"]);
 

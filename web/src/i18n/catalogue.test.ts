@@ -25,7 +25,15 @@ const code = readdirSync(source, { recursive: true, encoding: "utf8" })
 /** Keys as they stand in the code: whole ones, and patterns of those that are put together. */
 const whole = new Set([...code.matchAll(/\b(?:t|exists)\("([^"]+)"/g)].map((m) => m[1] ?? ""));
 const patterns = [...code.matchAll(/\b(?:t|exists)\(`([^`]+)`/g)].map(
-  (m) => new RegExp("^" + (m[1] ?? "").split(/\$\{(?:[^{}]|\{[^}]*\})*\}/).map((s) => s.replaceAll(".", "\\.")).join("[^.]+") + "$"),
+  (m) =>
+    new RegExp(
+      "^" +
+        (m[1] ?? "")
+          .split(/\$\{(?:[^{}]|\{[^}]*\})*\}/)
+          .map((s) => s.replaceAll(".", "\\."))
+          .join("[^.]+") +
+        "$",
+    ),
 );
 
 it("has the same keys in both languages", () => {
@@ -48,7 +56,9 @@ it("says the same with the same values", () => {
 });
 
 it("is translated", () => {
-  const same = [...english].filter(([key, text]) => chinese.get(key) === text && /[a-z]{3}/.test(text)).map(([key]) => key);
+  const same = [...english]
+    .filter(([key, text]) => chinese.get(key) === text && /[a-z]{3}/.test(text))
+    .map(([key]) => key);
   // Names and abbreviations are the same in both.
   expect(same.filter((key) => !/^(kind\.websocket|fact\.(community_id|pod))$/.test(key))).toEqual([]);
 });

@@ -24,12 +24,31 @@ export function SignIn() {
           <Brand large />
         </h1>
         <p className="muted">{t("sign_in.claim")}</p>
-        <Form layout="vertical" requiredMark={false} onFinish={(values: { username: string; password: string }) => signIn.mutate(values)}>
+        <Form
+          layout="vertical"
+          requiredMark={false}
+          onFinish={(values: { username: string; password: string }) => signIn.mutate(values)}
+        >
           {signIn.error && <SignInError error={signIn.error} />}
-          <Form.Item label={t("sign_in.username")} name="username" rules={[{ required: true, message: t("sign_in.username_missing") }]}>
-            <Input autoFocus autoComplete="username" autoCapitalize="none" spellCheck={false} maxLength={128} size="large" />
+          <Form.Item
+            label={t("sign_in.username")}
+            name="username"
+            rules={[{ required: true, message: t("sign_in.username_missing") }]}
+          >
+            <Input
+              autoFocus
+              autoComplete="username"
+              autoCapitalize="none"
+              spellCheck={false}
+              maxLength={128}
+              size="large"
+            />
           </Form.Item>
-          <Form.Item label={t("sign_in.password")} name="password" rules={[{ required: true, message: t("sign_in.password_missing") }]}>
+          <Form.Item
+            label={t("sign_in.password")}
+            name="password"
+            rules={[{ required: true, message: t("sign_in.password_missing") }]}
+          >
             <Input.Password autoComplete="current-password" maxLength={1024} size="large" />
           </Form.Item>
           <Button type="primary" htmlType="submit" size="large" block loading={signIn.isPending}>

@@ -16,7 +16,11 @@ export default function Import() {
       <p className="muted">{t("import.intro")}</p>
       <Uploader done={imports.refetch} />
       <h2>{t("import.past")}</h2>
-      {imports.error ? <ErrorBox error={imports.error} retry={imports.refetch} /> : <ImportList imports={imports.data?.imports ?? []} loading={imports.isPending} />}
+      {imports.error ? (
+        <ErrorBox error={imports.error} retry={imports.refetch} />
+      ) : (
+        <ImportList imports={imports.data?.imports ?? []} loading={imports.isPending} />
+      )}
     </div>
   );
 }

@@ -1,4 +1,10 @@
-import { CheckCircleFilled, ClockCircleOutlined, CloseCircleFilled, LoadingOutlined, StopOutlined } from "@ant-design/icons";
+import {
+  CheckCircleFilled,
+  ClockCircleOutlined,
+  CloseCircleFilled,
+  LoadingOutlined,
+  StopOutlined,
+} from "@ant-design/icons";
 import { Button, Progress, Spin } from "antd";
 import type { ComponentType } from "react";
 import { useTranslation } from "react-i18next";

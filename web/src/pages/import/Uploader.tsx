@@ -70,7 +70,11 @@ export function Uploader({ done }: { done: () => unknown }) {
       {upload.error !== undefined && <Alert type="error" showIcon role="alert" title={text(upload.error)} />}
       {upload.progress !== undefined && (
         <div className="upload-progress">
-          <Progress percent={100 * upload.progress} format={() => percent(upload.progress ?? 0, 1) ?? ""} aria-label={t("import.uploading")} />
+          <Progress
+            percent={100 * upload.progress}
+            format={() => percent(upload.progress ?? 0, 1) ?? ""}
+            aria-label={t("import.uploading")}
+          />
           <Button onClick={upload.cancel}>{t("action.cancel")}</Button>
         </div>
       )}
@@ -78,7 +82,12 @@ export function Uploader({ done }: { done: () => unknown }) {
         <Button
           type="primary"
           disabled={captures.length === 0}
-          onClick={() => upload.start({ captures: captures.map((c) => c.file), keylogs: chosen.filter((c) => c.keylog).map((c) => c.file) })}
+          onClick={() =>
+            upload.start({
+              captures: captures.map((c) => c.file),
+              keylogs: chosen.filter((c) => c.keylog).map((c) => c.file),
+            })
+          }
         >
           {t("import.start")}
         </Button>

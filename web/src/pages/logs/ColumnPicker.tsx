@@ -22,7 +22,10 @@ export function ColumnPicker({ columns, change }: Props) {
   const fields = useFields();
   const options: Option[] = [
     { label: t("logs.columns_usual"), options: composed.map((c) => ({ value: c, label: t(`column.${c}`) })) },
-    { label: t("logs.columns_fields"), options: offered(fields.data ?? []).map((f) => ({ value: f.name, label: f.name, doc: f.doc })) },
+    {
+      label: t("logs.columns_fields"),
+      options: offered(fields.data ?? []).map((f) => ({ value: f.name, label: f.name, doc: f.doc })),
+    },
   ];
   return (
     <Popover

@@ -27,7 +27,12 @@ export function Grid({ records, columns, selected, select, more, onAway, footer 
   const scroller = useRef<HTMLDivElement>(null);
   const [cursor, setCursor] = useState("");
   // eslint-disable-next-line react-hooks/incompatible-library -- its results are used in this component only
-  const rows = useVirtualizer({ count: records.length, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 20 });
+  const rows = useVirtualizer({
+    count: records.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 20,
+  });
   const items = rows.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
@@ -70,7 +75,9 @@ export function Grid({ records, columns, selected, select, more, onAway, footer 
       aria-label={t("logs.table")}
       aria-rowcount={records.length + 1}
       aria-colcount={columns.length}
-      aria-activedescendant={at >= 0 && items.some((i) => i.index === at) ? `event-${records[at]?.id ?? ""}` : undefined}
+      aria-activedescendant={
+        at >= 0 && items.some((i) => i.index === at) ? `event-${records[at]?.id ?? ""}` : undefined
+      }
       onKeyDown={onKeyDown}
       onScroll={(event) => onAway?.(event.currentTarget.scrollTop > rowHeight)}
     >
@@ -81,7 +88,11 @@ export function Grid({ records, columns, selected, select, more, onAway, footer 
           </div>
         ))}
       </div>
-      <div role="rowgroup" className="grid-body" style={{ height: rows.getTotalSize(), minWidth: columnsStyle.minWidth }}>
+      <div
+        role="rowgroup"
+        className="grid-body"
+        style={{ height: rows.getTotalSize(), minWidth: columnsStyle.minWidth }}
+      >
         {items.map(({ index, start }) => {
           const record = records[index];
           if (!record) return null;

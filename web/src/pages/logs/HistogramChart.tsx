@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
 import type { Histogram } from "../../api/types";
-import { axes } from "../../components/axes";
+import { axes, padding } from "../../components/axes";
 import { Chart } from "../../components/Chart";
 import { useFormat } from "../../components/format";
 import { usePalette } from "../../components/theme";
@@ -21,8 +21,14 @@ export default function HistogramChart({ histogram, zoom }: Props) {
   const { buckets, interval_s: interval } = histogram;
   const options = useMemo(() => {
     const bars = uPlot.paths.bars?.({ size: [0.86, 40], align: 1 });
-    const part = (colour: string) => ({ fill: colour, width: 0, points: { show: false }, ...(bars && { paths: bars }) });
+    const part = (colour: string) => ({
+      fill: colour,
+      width: 0,
+      points: { show: false },
+      ...(bars && { paths: bars }),
+    });
     return {
+      padding,
       scales: {
         x: { range: (_u: uPlot, min: number, max: number): uPlot.Range.MinMax => [min, max + interval] },
         y: { range: (_u: uPlot, _min: number, max: number): uPlot.Range.MinMax => [0, Math.max(1, max * 1.08)] },

@@ -26,7 +26,14 @@ export function LiveTable({ q, columns, selected, select }: Props) {
         {live.events.length === 0 ? (
           <p className="empty-page muted">{t("logs.live_waiting")}</p>
         ) : (
-          <Grid records={live.events} columns={columns} selected={selected} select={select} onAway={setAway} footer={null} />
+          <Grid
+            records={live.events}
+            columns={columns}
+            selected={selected}
+            select={select}
+            onAway={setAway}
+            footer={null}
+          />
         )}
       </div>
     </>

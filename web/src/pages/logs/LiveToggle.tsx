@@ -11,7 +11,13 @@ interface Props {
 export function LiveToggle({ on, change }: Props) {
   const { t } = useTranslation();
   return (
-    <Button size="small" type={on ? "primary" : "default"} aria-pressed={on} icon={on ? <PauseOutlined /> : <PlayCircleOutlined />} onClick={() => change(!on)}>
+    <Button
+      size="small"
+      type={on ? "primary" : "default"}
+      aria-pressed={on}
+      icon={on ? <PauseOutlined /> : <PlayCircleOutlined />}
+      onClick={() => change(!on)}
+    >
       {t("logs.live")}
     </Button>
   );

@@ -28,7 +28,9 @@ export function ResultTable({ events, columns, selected, select }: Props) {
   return (
     <>
       <p className="result-line muted" role="status">
-        {isFetching && !isFetchingNextPage ? t("logs.searching") : t("logs.loaded", { shown: count(records.length), ms: count(data?.pages[0]?.took_ms ?? 0) })}
+        {isFetching && !isFetchingNextPage
+          ? t("logs.searching")
+          : t("logs.loaded", { shown: count(records.length), ms: count(data?.pages[0]?.took_ms ?? 0) })}
       </p>
       {records.length === 0 ? (
         <NothingFound />
@@ -40,14 +42,16 @@ export function ResultTable({ events, columns, selected, select }: Props) {
           select={select}
           more={more}
           footer={
-            <div className="grid-footer">
-              {hasNextPage ? (
-                <Button size="small" loading={isFetchingNextPage} onClick={more}>
-                  {t("logs.more")}
-                </Button>
-              ) : (
-                <span className="muted">{t("logs.end")}</span>
-              )}
+            <div role="row" className="grid-footer">
+              <div role="gridcell">
+                {hasNextPage ? (
+                  <Button size="small" loading={isFetchingNextPage} onClick={more}>
+                    {t("logs.more")}
+                  </Button>
+                ) : (
+                  <span className="muted">{t("logs.end")}</span>
+                )}
+              </div>
             </div>
           }
         />
@@ -63,7 +67,9 @@ function NothingFound() {
     <div className="empty-page">
       <h2>{t("logs.nothing")}</h2>
       <p className="muted">{t("logs.nothing_hint")}</p>
-      {range.since !== allTime && <Button onClick={() => setRange({ since: allTime, until: "" })}>{t("empty.range_all")}</Button>}
+      {range.since !== allTime && (
+        <Button onClick={() => setRange({ since: allTime, until: "" })}>{t("empty.range_all")}</Button>
+      )}
     </div>
   );
 }

@@ -25,7 +25,7 @@ function Content({ record, column }: { record: Record; column: string }) {
   const { t } = useTranslation();
   const { exact, bytes } = useFormat();
   const openMenu = useValueMenu();
-  if (column === "time") return <span className="mono">{exact(record.time)}</span>;
+  if (column === "time") return <span className="time">{exact(record.time)}</span>;
   if (column === "decrypted") return <DecryptedLabel record={record} />;
   if (column === "kind") return <span className={`kind kind-${record.kind}`}>{t(`kind.${record.kind}`)}</span>;
   const { text, cell } = cellOf(record, column);
@@ -34,7 +34,12 @@ function Content({ record, column }: { record: Record; column: string }) {
   if (!cell) return <Clipped text={text} />;
   return (
     // Reached from the keyboard through the drawer, where every value has its own button.
-    <button type="button" tabIndex={-1} className={`value ${statusClass(column, text)}`} onClick={(event) => openMenu(cell, event)}>
+    <button
+      type="button"
+      tabIndex={-1}
+      className={`value ${statusClass(column, text)}`}
+      onClick={(event) => openMenu(cell, event)}
+    >
       <Clipped text={text} />
     </button>
   );

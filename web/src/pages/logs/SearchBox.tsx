@@ -56,7 +56,8 @@ export function SearchBox({ q, mistake, run }: Props) {
     });
     view.current = made;
     const focus = (event: KeyboardEvent) => {
-      const inField = event.target instanceof HTMLElement && event.target.closest("input, textarea, [contenteditable=true]");
+      const inField =
+        event.target instanceof HTMLElement && event.target.closest("input, textarea, [contenteditable=true]");
       if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || inField) return;
       event.preventDefault();
       made.focus();
@@ -73,7 +74,8 @@ export function SearchBox({ q, mistake, run }: Props) {
     if (view.current) setText(view.current, q);
   }, [q, t]);
   useEffect(() => {
-    if (view.current && mistake) showMistake(view.current, mistake, (suggestion) => t("logs.fix", { suggestion: visible(suggestion) }));
+    if (view.current && mistake)
+      showMistake(view.current, mistake, (suggestion) => t("logs.fix", { suggestion: visible(suggestion) }));
   }, [mistake, t]);
 
   const fix = (suggestion: string) => {
@@ -90,9 +92,18 @@ export function SearchBox({ q, mistake, run }: Props) {
           trigger={["click"]}
           placement="bottomRight"
           disabled={history.length === 0}
-          menu={{ items: history.map((h) => ({ key: h, label: <span className="history-item">{visible(h)}</span> })), onClick: ({ key }) => run(key) }}
+          menu={{
+            items: history.map((h) => ({ key: h, label: <span className="history-item">{visible(h)}</span> })),
+            onClick: ({ key }) => run(key),
+          }}
         >
-          <Button type="text" size="small" icon={<HistoryOutlined />} aria-label={t("logs.history")} title={t("logs.history")} />
+          <Button
+            type="text"
+            size="small"
+            icon={<HistoryOutlined />}
+            aria-label={t("logs.history")}
+            title={t("logs.history")}
+          />
         </Dropdown>
         <SearchHelp />
         <Button type="primary" size="small" onClick={() => submit(view.current?.state.doc.toString() ?? "")}>

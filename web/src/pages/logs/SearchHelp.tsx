@@ -39,7 +39,13 @@ export function SearchHelp() {
         </>
       }
     >
-      <Button type="text" size="small" icon={<QuestionCircleOutlined />} aria-label={t("help.title")} title={t("help.title")} />
+      <Button
+        type="text"
+        size="small"
+        icon={<QuestionCircleOutlined />}
+        aria-label={t("help.title")}
+        title={t("help.title")}
+      />
     </Popover>
   );
 }

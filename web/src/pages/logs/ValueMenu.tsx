@@ -30,16 +30,41 @@ export function ValueMenu({ q, run, children }: Props) {
   };
   const cell = at?.cell;
   const items = cell && [
-    { key: "what", type: "group" as const, label: <span className="menu-what">{visible(`${cell.field}: ${cell.value}`.slice(0, 80))}</span> },
-    { key: "for", icon: <FilterOutlined />, label: t("logs.filter_for"), onClick: () => run(narrow(q, term(cell.field, cell.value))) },
-    { key: "out", icon: <StopOutlined />, label: t("logs.filter_out"), onClick: () => run(narrow(q, term(cell.field, cell.value, true))) },
-    { key: "copy", icon: <CopyOutlined />, label: t("logs.copy_value"), onClick: () => void navigator.clipboard.writeText(cell.value) },
+    {
+      key: "what",
+      type: "group" as const,
+      label: <span className="menu-what">{visible(`${cell.field}: ${cell.value}`.slice(0, 80))}</span>,
+    },
+    {
+      key: "for",
+      icon: <FilterOutlined />,
+      label: t("logs.filter_for"),
+      onClick: () => run(narrow(q, term(cell.field, cell.value))),
+    },
+    {
+      key: "out",
+      icon: <StopOutlined />,
+      label: t("logs.filter_out"),
+      onClick: () => run(narrow(q, term(cell.field, cell.value, true))),
+    },
+    {
+      key: "copy",
+      icon: <CopyOutlined />,
+      label: t("logs.copy_value"),
+      onClick: () => void navigator.clipboard.writeText(cell.value),
+    },
   ];
   return (
     <ValueMenuContext value={open}>
       {children}
       {at && (
-        <Dropdown open autoFocus trigger={["click"]} menu={{ items: items ?? [], onClick: close }} onOpenChange={(now) => !now && close()}>
+        <Dropdown
+          open
+          autoFocus
+          trigger={["click"]}
+          menu={{ items: items ?? [], onClick: close }}
+          onOpenChange={(now) => !now && close()}
+        >
           <span className="menu-anchor" style={{ left: at.left, top: at.top }} />
         </Dropdown>
       )}

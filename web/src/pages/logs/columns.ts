@@ -2,19 +2,30 @@ import type { Field, Record } from "../../api/types";
 import { endpoint, nameOf, sizeOf, statusOf, summaryOf, valueAt, type Cell } from "../../format/record";
 
 /** Columns that are made of several fields, in the order in which they are offered. Any field can be a column too. */
-export const composed = ["time", "kind", "decrypted", "client", "server", "name", "summary", "status", "size", "process"] as const;
+export const composed = [
+  "time",
+  "kind",
+  "decrypted",
+  "client",
+  "server",
+  "name",
+  "summary",
+  "status",
+  "size",
+  "process",
+] as const;
 
 const widths: { [column: string]: string } = {
-  time: "188px",
-  kind: "92px",
-  decrypted: "168px",
-  client: "minmax(130px, 0.8fr)",
-  server: "minmax(130px, 0.8fr)",
-  name: "minmax(140px, 1.2fr)",
-  summary: "minmax(220px, 2.4fr)",
-  status: "92px",
-  size: "84px",
-  process: "110px",
+  time: "176px",
+  kind: "100px",
+  decrypted: "184px",
+  client: "minmax(150px, 0.6fr)",
+  server: "minmax(140px, 0.6fr)",
+  name: "minmax(130px, 1.2fr)",
+  summary: "minmax(190px, 2.4fr)",
+  status: "88px",
+  size: "76px",
+  process: "90px",
 };
 
 /** The widths of columns as grid-template-columns. */

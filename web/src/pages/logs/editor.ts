@@ -1,4 +1,11 @@
-import { acceptCompletion, autocompletion, closeBrackets, startCompletion, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
+import {
+  acceptCompletion,
+  autocompletion,
+  closeBrackets,
+  startCompletion,
+  type CompletionContext,
+  type CompletionResult,
+} from "@codemirror/autocomplete";
 import { history, historyKeymap, standardKeymap } from "@codemirror/commands";
 import { setDiagnostics, type Diagnostic } from "@codemirror/lint";
 import { EditorState, Prec, type Extension } from "@codemirror/state";
@@ -24,7 +31,12 @@ export function searchBox(label: string, hint: string, on: Handlers): Extension 
     EditorState.transactionFilter.of((tr) => (tr.newDoc.lines > 1 ? [] : tr)),
     // What is pasted may have several lines: they become one.
     EditorView.clipboardInputFilter.of((text) => text.replace(/\s*[\r\n]+\s*/g, " ")),
-    EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "none", autocorrect: "off" }),
+    EditorView.contentAttributes.of({
+      "aria-label": label,
+      spellcheck: "false",
+      autocapitalize: "none",
+      autocorrect: "off",
+    }),
     EditorView.lineWrapping,
     placeholder(hint),
     history(),
@@ -76,7 +88,8 @@ async function completions(context: CompletionContext): Promise<CompletionResult
       displayLabel: visible(o.label),
       type: o.type,
       ...(o.detail && { detail: o.detail }),
-      apply: (view: EditorView, _option: unknown, start: number, end: number) => insert(view, o.label, o.type, start, end),
+      apply: (view: EditorView, _option: unknown, start: number, end: number) =>
+        insert(view, o.label, o.type, start, end),
     })),
   };
 }
@@ -84,7 +97,11 @@ async function completions(context: CompletionContext): Promise<CompletionResult
 /** Writes the option and goes on to what can follow it. */
 function insert(view: EditorView, label: string, type: string, from: number, to: number): void {
   const text = type === "field" ? `${label}:` : type === "operator" ? label : `${label} `;
-  view.dispatch({ changes: { from, to, insert: text }, selection: { anchor: from + text.length }, userEvent: "input.complete" });
+  view.dispatch({
+    changes: { from, to, insert: text },
+    selection: { anchor: from + text.length },
+    userEvent: "input.complete",
+  });
   if (type === "field" || type === "operator") startCompletion(view);
 }
 
@@ -101,7 +118,9 @@ export function showMistake(view: EditorView, mistake: Mistake | undefined, fix:
       to,
       severity: "error",
       message: visible(mistake.message),
-      ...(suggestion && { actions: [{ name: fix(suggestion), apply: (v: EditorView) => replace(v, mistake, suggestion) }] }),
+      ...(suggestion && {
+        actions: [{ name: fix(suggestion), apply: (v: EditorView) => replace(v, mistake, suggestion) }],
+      }),
     });
   }
   view.dispatch(setDiagnostics(view.state, diagnostics));
@@ -110,5 +129,7 @@ export function showMistake(view: EditorView, mistake: Mistake | undefined, fix:
 /** Writes the suggestion where the mistake is. */
 export function replace(view: EditorView, mistake: Mistake, suggestion: string): void {
   const text = view.state.doc.toString();
-  view.dispatch({ changes: { from: fromBytes(text, mistake.start), to: fromBytes(text, mistake.end), insert: suggestion } });
+  view.dispatch({
+    changes: { from: fromBytes(text, mistake.start), to: fromBytes(text, mistake.end), insert: suggestion },
+  });
 }

@@ -14,8 +14,14 @@ function tokens(text: string): string[] {
 }
 
 it.each([
-  ["decrypted:yes and not http.status:>=400", "decrypted/propertyName :/operator yes/variableName and/keyword not/keyword http.status/propertyName :/operator >=/operator 400/number"],
-  ['http.host:*.example.com or "a \\" b', 'http.host/propertyName :/operator */atom .example.com/variableName or/keyword "a \\" b/string'],
+  [
+    "decrypted:yes and not http.status:>=400",
+    "decrypted/propertyName :/operator yes/variableName and/keyword not/keyword http.status/propertyName :/operator >=/operator 400/number",
+  ],
+  [
+    'http.host:*.example.com or "a \\" b',
+    'http.host/propertyName :/operator */atom .example.com/variableName or/keyword "a \\" b/string',
+  ],
   ["android (note:x)", "android/variableName (/operator note/propertyName :/operator x/variableName )/operator"],
   ["client.ip:10.0.0.0/8", "client.ip/propertyName :/operator 10.0.0.0/8/number"],
 ])("%s", (text, want) => expect(tokens(text).join(" ")).toBe(want));

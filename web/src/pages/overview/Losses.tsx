@@ -16,10 +16,10 @@ export function Losses({ losses }: { losses: Overview["losses"] }) {
     <Alert
       type="warning"
       showIcon
-      title={t("overview.losses")}
-      description={
+      title={
         <>
-          {some.map(([code, n]) => `${name(code)}: ${count(n)}`).join(" · ")}{" "}
+          {t("overview.losses")}{" "}
+          {some.map(([code, n]) => t("label.with", { label: name(code), more: count(n) })).join(" · ")}{" "}
           <Link to="/system">{t("overview.losses_more")}</Link>
         </>
       }

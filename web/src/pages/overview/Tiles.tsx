@@ -14,12 +14,21 @@ export function Tiles({ overview }: { overview: Overview }) {
   const { tls, yes, partial } = overview.decryption;
   return (
     <ul className="tiles">
-      <Tile name={t("overview.connections")} value={count(overview.connections)} to={logsAddress("kind:conn", range)} note={t("overview.connections_note")} />
+      <Tile
+        name={t("overview.connections")}
+        value={count(overview.connections)}
+        to={logsAddress("kind:conn", range)}
+        note={t("overview.connections_note")}
+      />
       <Tile
         name={t("overview.coverage")}
         value={percent(yes + partial, tls) ?? "–"}
         to={logsAddress("kind:tls", range)}
-        note={tls === 0 ? t("overview.coverage_none") : t("overview.coverage_note", { decrypted: count(yes + partial), tls: count(tls) })}
+        note={
+          tls === 0
+            ? t("overview.coverage_none")
+            : t("overview.coverage_note", { decrypted: count(yes + partial), tls: count(tls) })
+        }
       >
         <ShareBar coverage={overview.decryption} />
       </Tile>

@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import type uPlot from "uplot";
 import type { Overview } from "../../api/types";
-import { axes } from "../../components/axes";
+import { axes, padding, sizes } from "../../components/axes";
 import { Chart } from "../../components/Chart";
 import { useFormat } from "../../components/format";
 import { useRange } from "../../components/range";
@@ -28,6 +28,7 @@ export function Trend({ trend }: { trend: Overview["trend"] }) {
   const volume = useMemo(() => points.map((p) => p.plaintext_bytes), [points]);
   const lines = useMemo(
     () => ({
+      padding,
       scales: { y: { range: upFromZero } },
       axes: axes(palette, tick, compact),
       series: [{}, ...series.map((s) => line(s.colour, s.dash))],
@@ -35,7 +36,12 @@ export function Trend({ trend }: { trend: Overview["trend"] }) {
     [palette, tick, compact, series],
   );
   const area = useMemo(
-    () => ({ scales: { y: { range: upFromZero } }, axes: axes(palette, tick, bytes), series: [{}, { ...line(palette.chartYes), fill: palette.chartYes + "33" }] }),
+    () => ({
+      padding,
+      scales: { y: { range: upFromZero } },
+      axes: axes(palette, tick, bytes, sizes),
+      series: [{}, { ...line(palette.chartYes), fill: palette.chartYes + "33" }],
+    }),
     [palette, tick, bytes],
   );
   const brush = (from: number, to: number) => setRange(between(from, to));

@@ -14,8 +14,11 @@ export function Alarms({ alarms }: { alarms: System["alarms"] }) {
       type="error"
       showIcon
       role="alert"
-      title={<Text text={a.message} />}
-      description={`${a.code} · ${t("system.since", { time: moment(a.since) })}`}
+      title={
+        <>
+          <Text text={a.message} /> <span className="muted">({t("system.since", { time: moment(a.since) })})</span>
+        </>
+      }
     />
   ));
 }

@@ -27,7 +27,13 @@ export function Counters({ counters }: { counters: System["counters"] }) {
             { value: "all", label: t("system.all") },
           ]}
         />
-        <Input allowClear aria-label={t("system.find_counter")} placeholder={t("system.find_counter")} value={words} onChange={(e) => setWords(e.target.value)} />
+        <Input
+          allowClear
+          aria-label={t("system.find_counter")}
+          placeholder={t("system.find_counter")}
+          value={words}
+          onChange={(e) => setWords(e.target.value)}
+        />
       </div>
       <p className="muted">{all ? t("system.counters_note") : t("system.losses_note")}</p>
       <table className="plain-table counters">

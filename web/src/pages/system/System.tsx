@@ -51,7 +51,8 @@ function Roles({ system }: { system: SystemState }) {
           <li key={r.name}>
             <strong>{i18n.exists(`system.role_${r.name}`) ? t(`system.role_${r.name}`) : r.name}</strong>
             <span className={r.on ? "state state-good" : "state"}>
-              {r.on ? <CheckCircleFilled aria-hidden /> : <MinusCircleOutlined aria-hidden />} {r.on ? t("system.on") : t("system.off")}
+              {r.on ? <CheckCircleFilled aria-hidden /> : <MinusCircleOutlined aria-hidden />}{" "}
+              {r.on ? t("system.on") : t("system.off")}
             </span>
             <span className="muted">
               <Text text={r.why ?? ""} />
@@ -75,7 +76,8 @@ function Store({ system }: { system: SystemState }) {
         <Fact name={t("system.started")}>{moment(system.started)}</Fact>
         <Fact name={t("system.store")}>
           <span className={store.ok ? "state state-good" : "state state-bad"}>
-            {store.ok ? <CheckCircleFilled aria-hidden /> : <CloseCircleFilled aria-hidden />} {store.ok ? t("system.store_ok") : t("system.store_bad")}
+            {store.ok ? <CheckCircleFilled aria-hidden /> : <CloseCircleFilled aria-hidden />}{" "}
+            {store.ok ? t("system.store_ok") : t("system.store_bad")}
           </span>{" "}
           <Text text={store.error ?? ""} />
         </Fact>

@@ -1,6 +1,6 @@
 import { DownloadOutlined } from "@ant-design/icons";
 import { Alert, Button, Segmented } from "antd";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { save } from "../../../api/packets";
 import type { components } from "../../../api/schema";
@@ -10,7 +10,10 @@ import { Text } from "../../../components/Text";
 import { decodeBase64, hexDump, prettyJSON, rasterType, textOf } from "../../../format/body";
 import { Fact, Facts } from "./Facts";
 
-type Content = Pick<components["schemas"]["Message"], "body" | "body_truncated" | "size" | "wire_size" | "encoding" | "type" | "sha256" | "state">;
+type Content = Pick<
+  components["schemas"]["Message"],
+  "body" | "body_truncated" | "size" | "wire_size" | "encoding" | "type" | "sha256" | "state"
+>;
 
 interface Props {
   content: Content;
@@ -29,13 +32,27 @@ export function Body({ content, contentType, name }: Props) {
     <div className="body">
       <Facts>
         <Fact name={t("fact.size")} value={content.size} shown={bytes(content.size ?? 0)} />
-        {content.encoding && <Fact name={t("fact.encoding")} value={content.encoding} shown={`${content.encoding} (${bytes(content.wire_size ?? 0)})`} />}
+        {content.encoding && (
+          <Fact
+            name={t("fact.encoding")}
+            value={content.encoding}
+            shown={`${content.encoding} (${bytes(content.wire_size ?? 0)})`}
+          />
+        )}
         <Fact name={t("fact.media_type")} value={content.type} />
         <Fact name={t("fact.sha256")} value={content.sha256} mono />
       </Facts>
-      {content.state && content.state !== "complete" && <Alert type="warning" showIcon title={t(`state.${content.state}`)} />}
-      {content.body ? <Shown key={content.body} body={content.body} contentType={contentType} name={name} /> : <p className="muted">{t("body.not_kept")}</p>}
-      {content.body_truncated && <Alert type="info" showIcon title={t("body.truncated", { size: bytes(content.size ?? 0) })} />}
+      {content.state && content.state !== "complete" && (
+        <Alert type="warning" showIcon title={t(`state.${content.state}`)} />
+      )}
+      {content.body ? (
+        <Shown key={content.body} body={content.body} contentType={contentType} name={name} />
+      ) : (
+        <p className="muted">{t("body.not_kept")}</p>
+      )}
+      {content.body_truncated && (
+        <Alert type="info" showIcon title={t("body.truncated", { size: bytes(content.size ?? 0) })} />
+      )}
     </div>
   );
 }
@@ -68,14 +85,23 @@ function Shown({ body, contentType, name }: { body: string; contentType: string;
           options={views.map((value) => ({ value, label: t(`body.view_${value}`) }))}
         />
         {text !== undefined && <CopyButton text={text} what={t("body.copy")} />}
-        <Button type="text" size="small" icon={<DownloadOutlined />} onClick={() => save(new Blob([raw], { type: "application/octet-stream" }), `${name}.bin`)}>
+        <Button
+          type="text"
+          size="small"
+          icon={<DownloadOutlined />}
+          onClick={() => save(new Blob([raw], { type: "application/octet-stream" }), `${name}.bin`)}
+        >
           {t("body.save")}
         </Button>
       </div>
       {view === "image" && raster ? (
         <Picture bytes={raw} type={raster} />
       ) : (
-        <pre className={view === "hex" ? "body-text body-hex" : "body-text"} tabIndex={0} aria-label={t(`body.view_${view}`)}>
+        <pre
+          className={view === "hex" ? "body-text body-hex" : "body-text"}
+          tabIndex={0}
+          aria-label={t(`body.view_${view}`)}
+        >
           {written === undefined ? hexDump(raw) : <Text text={written} lines />}
         </pre>
       )}
@@ -87,12 +113,16 @@ function Shown({ body, contentType, name }: { body: string; contentType: string;
 function Picture({ bytes, type }: { bytes: Uint8Array<ArrayBuffer>; type: string }) {
   const { t } = useTranslation();
   const [broken, setBroken] = useState(false);
-  const [url, setURL] = useState<string>();
+  const image = useRef<HTMLImageElement>(null);
   useEffect(() => {
-    const made = URL.createObjectURL(new Blob([bytes], { type }));
-    setURL(made);
-    return () => URL.revokeObjectURL(made);
+    const url = URL.createObjectURL(new Blob([bytes], { type }));
+    if (image.current) image.current.src = url;
+    return () => URL.revokeObjectURL(url);
   }, [bytes, type]);
   if (broken) return <p className="muted">{t("body.broken_image")}</p>;
-  return <div className="body-image">{url && <img src={url} alt={t("body.image", { type })} onError={() => setBroken(true)} />}</div>;
+  return (
+    <div className="body-image">
+      <img ref={image} alt={t("body.image", { type })} onError={() => setBroken(true)} />
+    </div>
+  );
 }

@@ -7,20 +7,36 @@ import { Fact, Facts } from "./Facts";
 /** Who talked to whom, by which program, and how much. */
 export function ConnectionTab({ record }: { record: Record }) {
   const { t } = useTranslation();
-  const { count } = useFormat();
   const { process, container } = record;
   return (
     <>
       <Facts>
-        <Fact name={t("fact.client")} value={record.client?.ip} shown={endpoint(record.client)} field="client.ip" mono />
-        <Fact name={t("fact.server")} value={record.server?.ip} shown={endpoint(record.server)} field="server.ip" mono />
+        <Fact
+          name={t("fact.client")}
+          value={record.client?.ip}
+          shown={endpoint(record.client)}
+          field="client.ip"
+          mono
+        />
+        <Fact
+          name={t("fact.server")}
+          value={record.server?.ip}
+          shown={endpoint(record.server)}
+          field="server.ip"
+          mono
+        />
         <Fact name={t("fact.server_port")} value={record.server?.port} field="server.port" />
         <Fact name={t("fact.proto")} value={record.proto} field="proto" />
         <Fact name={t("fact.app_proto")} value={record.app_proto} field="app_proto" />
         <Fact name={t("fact.community_id")} value={record.community_id} field="community_id" mono />
         <Fact name={t("fact.conn_id")} value={record.conn_id} field="conn_id" mono />
         <Fact name={t("fact.interface")} value={record.interface} field="interface" />
-        <Fact name={t("fact.vantage")} value={record.vantage} shown={t(`vantage.${record.vantage ?? "sensor"}`)} field="vantage" />
+        <Fact
+          name={t("fact.vantage")}
+          value={record.vantage}
+          shown={t(`vantage.${record.vantage ?? "sensor"}`)}
+          field="vantage"
+        />
         <Fact name={t("fact.agent")} value={record.agent} field="agent" />
         <Fact name={t("fact.asset")} value={record.asset} field="asset" />
         <Fact name={t("fact.import")} value={record.import} field="import" mono />
@@ -28,10 +44,10 @@ export function ConnectionTab({ record }: { record: Record }) {
       {record.conn && <Counters conn={record.conn} />}
       {process && (
         <>
-          <h3>{t("drawer.process")}</h3>
+          <h2>{t("drawer.process")}</h2>
           <Facts>
             <Fact name={t("fact.process")} value={process.name} field="process.name" />
-            <Fact name={t("fact.pid")} value={process.pid} shown={count(process.pid)} field="process.pid" />
+            <Fact name={t("fact.pid")} value={process.pid} field="process.pid" />
             <Fact name={t("fact.exe")} value={process.exe} field="process.exe" mono />
             <Fact name={t("fact.command_line")} value={process.command_line} field="process.command_line" mono />
             <Fact name={t("fact.uid")} value={process.uid} field="process.uid" />
@@ -49,14 +65,28 @@ export function ConnectionTab({ record }: { record: Record }) {
 function Counters({ conn }: { conn: NonNullable<Record["conn"]> }) {
   const { t } = useTranslation();
   const { bytes, count, duration } = useFormat();
-  const both = (n: number | undefined, size: number | undefined) => t("fact.packets_bytes", { packets: count(n ?? 0), bytes: bytes(size ?? 0) });
+  const both = (n: number | undefined, size: number | undefined) =>
+    t("fact.packets_bytes", { packets: count(n ?? 0), bytes: bytes(size ?? 0) });
   return (
     <>
-      <h3>{t("drawer.counters")}</h3>
+      <h2>{t("drawer.counters")}</h2>
       <Facts>
-        <Fact name={t("fact.duration")} value={conn.duration_us} shown={duration(conn.duration_us)} field="conn.duration_us" />
-        <Fact name={t("direction.to_server")} value={conn.bytes_to_server ?? 0} shown={both(conn.packets_to_server, conn.bytes_to_server)} />
-        <Fact name={t("direction.to_client")} value={conn.bytes_to_client ?? 0} shown={both(conn.packets_to_client, conn.bytes_to_client)} />
+        <Fact
+          name={t("fact.duration")}
+          value={conn.duration_us}
+          shown={duration(conn.duration_us)}
+          field="conn.duration_us"
+        />
+        <Fact
+          name={t("direction.to_server")}
+          value={conn.bytes_to_server ?? 0}
+          shown={both(conn.packets_to_server, conn.bytes_to_server)}
+        />
+        <Fact
+          name={t("direction.to_client")}
+          value={conn.bytes_to_client ?? 0}
+          shown={both(conn.packets_to_client, conn.bytes_to_client)}
+        />
         <Fact name={t("fact.plaintext")} value={conn.plaintext_bytes} shown={bytes(conn.plaintext_bytes ?? 0)} />
         <Fact name={t("fact.gaps")} value={conn.gap_bytes} shown={bytes(conn.gap_bytes ?? 0)} />
         <Fact name={t("fact.protocols")} value={conn.protocols?.join(" › ")} />

@@ -38,7 +38,14 @@ function DNS({ dns }: { dns: NonNullable<Record["dns"]> }) {
         <Fact key={i} name={t("fact.dns_authority")} value={a} mono />
       ))}
       <Fact name={t("fact.dns_flags")} value={dns.flags?.join(" ")} />
-      {dns.duration_us !== undefined && <Fact name={t("fact.duration")} value={dns.duration_us} shown={duration(dns.duration_us)} field="dns.duration_us" />}
+      {dns.duration_us !== undefined && (
+        <Fact
+          name={t("fact.duration")}
+          value={dns.duration_us}
+          shown={duration(dns.duration_us)}
+          field="dns.duration_us"
+        />
+      )}
     </Facts>
   );
 }
@@ -48,7 +55,12 @@ function WebSocket({ message }: { message: NonNullable<Record["websocket"]> }) {
   return (
     <>
       <Facts>
-        <Fact name={t("fact.direction")} value={message.direction} shown={t(`direction.${message.direction ?? "to_server"}`)} field="websocket.direction" />
+        <Fact
+          name={t("fact.direction")}
+          value={message.direction}
+          shown={t(`direction.${message.direction ?? "to_server"}`)}
+          field="websocket.direction"
+        />
         <Fact name={t("fact.opcode")} value={message.opcode} field="websocket.opcode" />
         <Fact name={t("fact.close_code")} value={message.close_code} field="websocket.close_code" />
         <Fact name={t("fact.host")} value={message.host} field="websocket.host" />
@@ -68,8 +80,18 @@ function File({ file }: { file: NonNullable<Record["file"]> }) {
       <Fact name={t("fact.media_type")} value={file.type} field="file.type" />
       <Fact name={t("fact.size")} value={file.size} shown={bytes(file.size)} field="file.size" />
       <Fact name={t("fact.sha256")} value={file.sha256} field="file.sha256" mono />
-      <Fact name={t("fact.seen")} value={file.state} shown={t(`state.${file.state ?? "complete"}`)} field="file.state" />
-      <Fact name={t("fact.direction")} value={file.direction} shown={t(`direction.${file.direction ?? "to_client"}`)} field="file.direction" />
+      <Fact
+        name={t("fact.seen")}
+        value={file.state}
+        shown={t(`state.${file.state ?? "complete"}`)}
+        field="file.state"
+      />
+      <Fact
+        name={t("fact.direction")}
+        value={file.direction}
+        shown={t(`direction.${file.direction ?? "to_client"}`)}
+        field="file.direction"
+      />
       <Fact name={t("fact.host")} value={file.host} field="file.host" />
       <Fact name={t("fact.url")} value={file.url} field="file.url" />
     </Facts>
@@ -81,9 +103,9 @@ function Unknown({ stream }: { stream: NonNullable<Record["unknown"]> }) {
   const part = (body: string | undefined, size: number | undefined) => ({ ...(body && { body }), size: size ?? 0 });
   return (
     <>
-      <h3>{t("direction.to_server")}</h3>
+      <h2>{t("direction.to_server")}</h2>
       <Body content={part(stream.to_server, stream.bytes_to_server)} contentType="" name="to-server" />
-      <h3>{t("direction.to_client")}</h3>
+      <h2>{t("direction.to_client")}</h2>
       <Body content={part(stream.to_client, stream.bytes_to_client)} contentType="" name="to-client" />
     </>
   );

@@ -65,12 +65,22 @@ function Details({ record, run }: { record: Record; run: (q: string) => void }) 
   const may = useMay();
   const { why } = useReason(record.reason ?? "");
   const tabs = [
-    ...(hasContent(record) ? [{ key: "content", label: t("drawer.content"), children: <ContentTab record={record} /> }] : []),
+    ...(hasContent(record)
+      ? [{ key: "content", label: t("drawer.content"), children: <ContentTab record={record} /> }]
+      : []),
     ...(record.tls ? [{ key: "tls", label: t("drawer.tls"), children: <TLSTab record={record} /> }] : []),
     { key: "connection", label: t("drawer.connection"), children: <ConnectionTab record={record} /> },
-    ...(record.conn_id ? [{ key: "related", label: t("drawer.related"), children: <Related record={record} run={run} /> }] : []),
+    ...(record.conn_id
+      ? [{ key: "related", label: t("drawer.related"), children: <Related record={record} run={run} /> }]
+      : []),
     ...(record.conn_id && may("packets")
-      ? [{ key: "packets", label: t("drawer.packets"), children: <PacketDownloads conn={record.conn_id} encrypted={record.tls !== undefined} /> }]
+      ? [
+          {
+            key: "packets",
+            label: t("drawer.packets"),
+            children: <PacketDownloads conn={record.conn_id} encrypted={record.tls !== undefined} />,
+          },
+        ]
       : []),
     { key: "raw", label: t("drawer.raw"), children: <RawTab record={record} /> },
   ];

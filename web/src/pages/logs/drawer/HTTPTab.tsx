@@ -12,9 +12,19 @@ export function HTTPTab({ http }: { http: HTTP }) {
   const { duration } = useFormat();
   return (
     <>
-      <Half title={t("drawer.request")} line={[http.method, http.url, http.version].filter(Boolean).join(" ")} message={http.request} name="request" />
-      <Half title={t("drawer.response")} line={[http.version, http.status, http.reason].filter(Boolean).join(" ")} message={http.response} name="response" />
-      <h3>{t("drawer.transaction")}</h3>
+      <Half
+        title={t("drawer.request")}
+        line={[http.method, http.url, http.version].filter(Boolean).join(" ")}
+        message={http.request}
+        name="request"
+      />
+      <Half
+        title={t("drawer.response")}
+        line={[http.version, http.status, http.reason].filter(Boolean).join(" ")}
+        message={http.response}
+        name="response"
+      />
+      <h2>{t("drawer.transaction")}</h2>
       <Facts>
         <Fact name={t("fact.host")} value={http.host} field="http.host" />
         <Fact name={t("fact.method")} value={http.method} field="http.method" />
@@ -22,9 +32,19 @@ export function HTTPTab({ http }: { http: HTTP }) {
         <Fact name={t("fact.status")} value={http.status} field="http.status" />
         <Fact name={t("fact.user_agent")} value={http.user_agent} field="http.user_agent" />
         <Fact name={t("fact.referer")} value={http.referer} field="http.referer" />
-        <Fact name={t("fact.seen")} value={http.state} shown={t(`state.${http.state ?? "complete"}`)} field="http.state" />
+        <Fact
+          name={t("fact.seen")}
+          value={http.state}
+          shown={t(`state.${http.state ?? "complete"}`)}
+          field="http.state"
+        />
         {http.duration_us !== undefined && (
-          <Fact name={t("fact.duration")} value={http.duration_us} shown={duration(http.duration_us)} field="http.duration_us" />
+          <Fact
+            name={t("fact.duration")}
+            value={http.duration_us}
+            shown={duration(http.duration_us)}
+            field="http.duration_us"
+          />
         )}
         <Fact name={t("fact.stream")} value={http.stream} field="http.stream" />
       </Facts>
@@ -44,14 +64,14 @@ function Half({ title, line, message, name }: HalfProps) {
   if (!message) {
     return (
       <section className="half">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <p className="muted">{t("drawer.half_missing")}</p>
       </section>
     );
   }
   return (
     <section className="half" aria-label={title}>
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       <p className="start-line mono break">
         <Text text={line} />
       </p>

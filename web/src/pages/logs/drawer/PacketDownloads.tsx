@@ -16,7 +16,9 @@ interface Props {
 export function PacketDownloads({ conn, encrypted }: Props) {
   const { t } = useTranslation();
   const text = useErrorText();
-  const download = useMutation({ mutationFn: ({ form, keys }: { form: Form; keys: boolean }) => downloadPackets(conn, form, keys) });
+  const download = useMutation({
+    mutationFn: ({ form, keys }: { form: Form; keys: boolean }) => downloadPackets(conn, form, keys),
+  });
   const may = useMay();
   const choices: { key: string; form: Form; keys: boolean }[] = [
     { key: "before", form: "before", keys: false },
@@ -26,7 +28,14 @@ export function PacketDownloads({ conn, encrypted }: Props) {
   const missing = download.error instanceof APIError && download.error.status === 404;
   return (
     <>
-      {download.error && <Alert type={missing ? "info" : "error"} showIcon role="alert" title={missing ? t("packets.missing") : text(download.error)} />}
+      {download.error && (
+        <Alert
+          type={missing ? "info" : "error"}
+          showIcon
+          role="alert"
+          title={missing ? t("packets.missing") : text(download.error)}
+        />
+      )}
       <ul className="downloads">
         {choices.map(({ key, form, keys }) => (
           <li key={key}>

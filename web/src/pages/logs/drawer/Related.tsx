@@ -27,7 +27,12 @@ export function Related({ record, run }: { record: Record; run: (q: string) => v
       <ul className="related">
         {found.map((r) => (
           <li key={r.id} className={r.id === record.id ? "related-this" : ""}>
-            <button type="button" className="related-item" disabled={r.id === record.id} onClick={() => change({ id: r.id })}>
+            <button
+              type="button"
+              className="related-item"
+              disabled={r.id === record.id}
+              onClick={() => change({ id: r.id })}
+            >
               <span className="mono">{exact(r.time)}</span>
               <span className={`kind kind-${r.kind}`}>{t(`kind.${r.kind}`)}</span>
               <Clipped text={[nameOf(r)?.value, summaryOf(r)].filter(Boolean).join("  ")} />
