@@ -77,10 +77,7 @@ type followed struct {
 // pass looks at every file once.
 func (f *follower) pass(ctx context.Context) {
 	paths, err := f.paths()
-	f.report(f.path, err)
-	if err != nil {
-		return
-	}
+	f.report(filepath.Join(f.path, "*"), err)
 	present := make(map[string]bool, len(paths))
 	for _, path := range paths {
 		if ctx.Err() != nil {
@@ -99,7 +96,7 @@ func (f *follower) pass(ctx context.Context) {
 	}
 }
 
-// paths returns the files to follow. A path that does not exist has none.
+// paths returns the files to follow, some of them even with an error. A path that does not exist has none.
 func (f *follower) paths() ([]string, error) {
 	info, err := os.Stat(f.path)
 	switch {
@@ -120,21 +117,11 @@ func (f *follower) paths() ([]string, error) {
 			continue
 		}
 		if len(paths) == maxFiles {
-			return paths, f.once(f.path, fmt.Errorf("more than %d files: only the first are followed", maxFiles))
+			return paths, fmt.Errorf("more than %d files: only the first are followed", maxFiles)
 		}
 		paths = append(paths, filepath.Join(f.path, e.Name()))
 	}
 	return paths, nil
-}
-
-// once logs a lasting condition when it begins, without being an error for what follows.
-func (f *follower) once(path string, err error) error {
-	key := path + "\x00"
-	if !f.failing[key] {
-		f.failing[key] = true
-		f.log.Warn("key logs left out", "path", path, "error", err)
-	}
-	return nil
 }
 
 // report logs an error when it begins, and its end.

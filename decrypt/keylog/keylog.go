@@ -76,8 +76,10 @@ func (l *line) parse(b []byte) kind {
 
 // cutField takes the bytes up to white space.
 func cutField(b []byte) (field, rest []byte) {
-	if i := bytes.IndexAny(b, " \t"); i >= 0 {
-		return b[:i], bytes.TrimLeft(b[i:], " \t")
+	for i, c := range b {
+		if c == ' ' || c == '\t' {
+			return b[:i], bytes.TrimLeft(b[i:], " \t")
+		}
 	}
 	return b, nil
 }
