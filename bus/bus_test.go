@@ -378,3 +378,30 @@ func TestOpenErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestSettleWaitsForTheConsumer(t *testing.T) {
+	b, _ := openBus(t, t.TempDir())
+	release := make(chan struct{})
+	handled := 0
+	g := run.New(t.Context())
+	g.Go("store", func(ctx context.Context) error {
+		return b.Consume(ctx, "store", func(context.Context, Batch) error { <-release; handled++; return nil })
+	})
+	for range 3 {
+		publish(t, b, 0, 1, 10) // equal batches are one
+		publish(t, b, 1, 1, 10)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.Settle(ctx, "store"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Settle returned %v although nothing was handled", err)
+	}
+	close(release)
+	if err := b.Settle(t.Context(), "store"); err != nil || handled != 2 {
+		t.Errorf("Settle returned %v after %d batches, want 2", err, handled)
+	}
+	g.Stop()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}

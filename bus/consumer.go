@@ -19,6 +19,7 @@ const (
 	ackWait     = 10 * time.Second
 	pullWait    = 5 * time.Second // length of one request for a batch
 	maxUnacked  = 64              // batches that may wait for a second try
+	settlePoll  = 20 * time.Millisecond
 	nakDelay    = 2 * time.Second
 	handleGrace = 10 * time.Second // how long a stop waits for the handler
 )
@@ -171,4 +172,33 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
+}
+
+// Settle waits until the consumer has acknowledged everything that is in the stream now.
+func (b *Bus) Settle(ctx context.Context, durable string) error {
+	last, err := b.lastSeq(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		behind, err := b.behind(ctx, durable, last)
+		if err != nil || !behind {
+			return err
+		}
+		if pause(ctx, settlePoll); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// behind tells whether the consumer has not acknowledged the batch yet. What it is still working on counts.
+func (b *Bus) behind(ctx context.Context, durable string, seq uint64) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestWait)
+	defer cancel()
+	cons, err := b.js.Consumer(ctx, streamName, durable)
+	if err != nil {
+		return false, fmt.Errorf("look up consumer %s: %w", durable, err)
+	}
+	info := cons.CachedInfo()
+	return info.AckFloor.Stream < seq && (info.NumPending > 0 || info.NumAckPending > 0), nil
 }
