@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gopacket/gopacket/afpacket"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
@@ -247,6 +249,61 @@ func TestOpenLiveUnknownInterface(t *testing.T) {
 		testkit.SkipIfNotSupported(t, err)
 		if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "lo") {
 			t.Errorf("the error does not list what exists: %v", err)
+		}
+	}
+}
+
+// TestOpenLiveWithoutPermission takes every capability from one thread.
+func TestOpenLiveWithoutPermission(t *testing.T) {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		var none [2]unix.CapUserData
+		err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0])
+		if err == nil {
+			_, err = OpenLive(LiveConfig{Interface: "lo"})
+		}
+		result <- err
+	}()
+	err := <-result
+	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+		t.Errorf("got %v, want what is missing", err)
+	}
+}
+
+// TestLiveCloseByReader closes while a packet is out, and never reads again: the packet stays, the ring goes later.
+func TestLiveCloseByReader(t *testing.T) {
+	client, server := testkit.VethPair(t)
+	var l *Live
+	var err error
+	server.Do(t, func() { l, err = OpenLive(LiveConfig{Interface: "veth0"}) })
+	if err != nil {
+		testkit.SkipIfNotSupported(t, err)
+		t.Fatal(err)
+	}
+	send(t, dial(t, client, "198.18.0.2:9"), 1, 100)
+	var p Packet
+	if err := l.Read(&p); err != nil {
+		t.Fatal(err)
+	}
+	before := bytes.Clone(p.Data)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(p.Data, before) {
+		t.Error("the packet has changed")
+	}
+	p = Packet{}
+	r := l.ring
+	runtime.KeepAlive(l)
+	freed := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.freed
+	}
+	for deadline := time.Now().Add(10 * time.Second); !freed(); time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(deadline) {
+			t.Fatal("the ring is never freed")
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,14 +103,18 @@ func captureInto(t testing.TB, ns *testkit.Namespace, p *Packets) (stop func()) 
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
+	var read atomic.Uint64
 	go func() {
 		defer close(ended)
-		for packet := new(capture.Packet); live.Read(packet) == nil; {
+		for packet := new(capture.Packet); live.Read(packet) == nil; read.Add(1) {
 			p.Append(connID(1), packet)
 		}
 	}()
 	return func() {
-		time.Sleep(100 * time.Millisecond) // until the last block of the ring is handed over
+		want := live.Stats().Received
+		for deadline := time.Now().Add(10 * time.Second); read.Load() < want && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
 		live.Close()
 		<-ended
 	}

@@ -28,7 +28,7 @@ import (
 const (
 	flushInterval = 200 * time.Millisecond
 	maxSegment    = 1 << 30   // offsets are 32 bits
-	maxOpen       = time.Hour // a segment is closed after this, so that it can become old
+	maxOpen       = time.Hour // a segment is closed after this, or a quarter of MaxAge, so that it can become old
 	minBytes      = 4 << 20   // what MaxBytes may be at least
 )
 
@@ -55,6 +55,14 @@ func (c Config) withDefaults() Config {
 	}
 	c.BufferBytes = max(c.BufferBytes, 4*maxRecord)
 	return c
+}
+
+// openFor returns how long a segment may be written.
+func (c Config) openFor() time.Duration {
+	if c.MaxAge > 0 {
+		return min(maxOpen, c.MaxAge/4)
+	}
+	return maxOpen
 }
 
 // Recorder takes packets. It copies what it keeps.
@@ -200,7 +208,8 @@ func (p *Packets) wakeWriter() {
 	}
 }
 
-// Run writes packets until ctx is done, then writes what still waits and closes the segment.
+// Run writes packets until ctx is done, then writes what still waits and closes the segment. End the sources first:
+// what they append later is dropped.
 func (p *Packets) Run(ctx context.Context) error {
 	w := &writer{Packets: p, spare: make([]byte, 0, p.cfg.BufferBytes/2)}
 	tick := time.NewTicker(flushInterval)

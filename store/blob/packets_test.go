@@ -128,7 +128,7 @@ func TestFresh(t *testing.T) {
 	for i := range 5 {
 		p.Append(connID(1), packetOf(1, i, 100))
 	}
-	deadline := time.Now().Add(2 * flushInterval)
+	deadline := time.Now().Add(50 * flushInterval) // for a busy machine
 	for p.Stats().Written < 5 && time.Now().Before(deadline) {
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -175,6 +175,30 @@ func TestRetention(t *testing.T) {
 	if s := p.Stats(); s.Segments != 0 || folderSize(t, cfg.Dir) != 0 {
 		t.Errorf("too old, but still there: %+v", s)
 	}
+}
+
+// TestSlowTraffic closes a segment that never gets full, so that it can become old.
+func TestSlowTraffic(t *testing.T) {
+	p, err := Open(Config{Dir: t.TempDir(), MaxAge: time.Hour}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	w := &writer{Packets: p, spare: make([]byte, 0, p.cfg.BufferBytes/2)}
+	p.Append(connID(0), packetOf(0, 0, 100))
+	now := time.Now()
+	w.flush(now)
+	w.flush(now.Add(14 * time.Minute))
+	if p.active == nil {
+		t.Error("the segment was closed too early")
+	}
+	w.flush(now.Add(16 * time.Minute))
+	if p.active != nil || len(p.closed) != 1 {
+		t.Error("the segment is still open")
+	}
+	check(t, p, 0, 1, 100)
+	w.flush(now.Add(2 * time.Hour))
+	check(t, p, 0, 0, 100)
 }
 
 func folderSize(t testing.TB, dir string) (n int64) {

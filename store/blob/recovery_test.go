@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
 func TestSecondProcessIsKeptOut(t *testing.T) {
@@ -153,4 +155,40 @@ func TestDamagedSegments(t *testing.T) {
 	damage("a row within the index", flip(-trailerSize-30*offsetSize-2*rowSize+15), 30, 3)
 	damage("an offset in the index", flip(-trailerSize-1), 1, 1)
 	damage("another file", func([]byte) []byte { return []byte("something else that has the same name") }, 30, 1)
+}
+
+// TestLinear recovers segments and reads them: a segment that is twice as long takes twice as long.
+func TestLinear(t *testing.T) {
+	const most = 8000
+	records := []byte(segmentMagic)
+	var ends []int
+	for i := range 2 * most {
+		start := len(records)
+		records = appendRecord(records, connID(i%100), packetOf(0, i%100, 200))
+		record(records[start:]).seal()
+		ends = append(ends, len(records))
+	}
+	dir := t.TempDir()
+	testkit.Linear(t, most, func(n int) {
+		path := segmentPath(dir, 1)
+		if err := os.WriteFile(path, records[:ends[n-1]], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Open(Config{Dir: dir, BufferBytes: 1}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		for i := range 100 {
+			for range p.Read(connID(i)) {
+				read++
+			}
+		}
+		if read != n {
+			t.Fatalf("%d packets, want %d", read, n)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

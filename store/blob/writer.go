@@ -27,7 +27,7 @@ func (w *writer) flush(now time.Time) {
 		lost, err := w.writeAll(records, n, now)
 		w.report(err, lost)
 	}
-	if a := w.active; a != nil && now.Sub(a.begun) > maxOpen {
+	if a := w.active; a != nil && now.Sub(a.begun) > w.cfg.openFor() {
 		w.report(w.rotate(), 0)
 	}
 }
