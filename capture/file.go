@@ -18,6 +18,7 @@ const (
 	MaxPacket     = 256 << 10 // bytes captured of one packet
 	maxBlock      = 16 << 20  // one block of a pcapng file that is looked into, secrets among them
 	maxInterfaces = 4096      // in one section
+	maxName       = 255       // bytes of an interface's name
 	maxZstdWindow = 128 << 20 // what zstd --long=27 needs
 )
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -95,6 +96,18 @@ func TestPcapng(t *testing.T) {
 				t.Errorf("secrets (-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestHostileName(t *testing.T) {
+	name := strings.Repeat("x", 250) + "\xff\xfe and more"
+	f := (&ngFile{order: binary.LittleEndian}).section().iface(Ethernet, 0, name, 0, 0).packet(0, 1, 4, bytesOf(1, 4))
+	got, err := readBytes(t, f.b, nil)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%d packets, %v", len(got), err)
+	}
+	if want := name[:250] + "? an"; got[0].Interface != want {
+		t.Errorf("got %q, want %q", got[0].Interface, want)
 	}
 }
 

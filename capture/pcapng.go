@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -176,7 +177,8 @@ func (f *pcapng) describe(w *window, body []byte) error {
 func (i *ngInterface) option(order binary.ByteOrder, code uint16, value []byte) {
 	switch {
 	case code == optName:
-		i.name = strings.TrimRight(string(value), "\x00")
+		value = bytes.TrimRight(value[:min(len(value), maxName)], "\x00")
+		i.name = strings.ToValidUTF8(string(value), "?")
 	case code == optTsResol && len(value) >= 1:
 		i.clock.unit = resolution(value[0])
 	case code == optTsOffset && len(value) >= 8:

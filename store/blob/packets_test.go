@@ -135,6 +135,41 @@ func TestFresh(t *testing.T) {
 	check(t, p, 1, 5, 100)
 }
 
+// TestConcurrent records from several goroutines while others read.
+func TestConcurrent(t *testing.T) {
+	const writers, each, size = 4, 500, 900
+	p, stop := start(t, Config{Dir: t.TempDir(), SegmentBytes: 1 << 20, BufferBytes: 1})
+	var wg sync.WaitGroup
+	for n := range writers {
+		wg.Go(func() {
+			for i := range each {
+				p.Patient().Append(connID(n), packetOf(n, i, size))
+			}
+		})
+		wg.Go(func() {
+			for got := 0; got < each/2; {
+				got = 0
+				for packet, err := range p.Read(connID(n)) {
+					if want := packetOf(n, got, size); err != nil || !bytes.Equal(packet.Data, want.Data) {
+						t.Errorf("packet %d of conn %d: %v", got, n, err)
+						return
+					}
+					got++
+				}
+				p.Stats()
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	for n := range writers {
+		check(t, p, n, each, size)
+	}
+	if s := p.Stats(); s.Appended != writers*each || s.Written != s.Appended {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestLongPacketsAreCut(t *testing.T) {
 	p, stop := start(t, Config{Dir: t.TempDir()})
 	name := strings.Repeat("n", 300)
