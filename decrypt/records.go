@@ -8,7 +8,8 @@ import (
 const (
 	// maxTrialBytes bounds what guesses of record numbers may cost: opened bytes earn it back.
 	maxTrialBytes = 64 << 20
-	trialsEarned  = 8 // bytes of guesses per byte opened
+	trialCost     = 1 << 10 // of each guess, beyond the bytes of the record
+	trialsEarned  = 8       // bytes of guesses per byte opened
 )
 
 // record takes the next record of a direction.
@@ -196,7 +197,7 @@ func (s *Session) search(p *protection, record []byte, lo, hi uint64) (uint64, [
 		if plain, typ, ok := p.open(s.w.plain, record, seq); ok {
 			return seq, plain, typ, true
 		}
-		s.trials -= len(record)
+		s.trials -= len(record) + trialCost
 	}
 	return 0, nil, 0, false
 }
