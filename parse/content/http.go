@@ -70,7 +70,7 @@ func (h *HTTP) begin(dir flow.Direction, headers []string) *event.Message {
 	return m.message
 }
 
-// Host and URL return what the request asked for.
+// Host returns the host that the request asked for.
 func (h *HTTP) Host() string { return h.event.Host }
 
 // URL returns the target of the request.

@@ -237,14 +237,14 @@ func (p *parser) know(s *side) []string {
 
 // request opens a transaction that waits for its response.
 func (p *parser) request(s *side) *exchange {
-	if len(p.open) >= p.out.Limits.Open {
+	x := p.newExchange(s)
+	x.method, x.held = s.head.method, s.head.size+p.out.Limits.Body
+	for len(p.open) > 0 && (len(p.open) >= p.out.Limits.Open || p.held+x.held > maxHeld) {
 		p.note(s, tooManyOpen)
 		p.early++
 		p.emitOldest(event.Truncated)
 	}
-	x := p.newExchange(s)
-	x.method = s.head.method
-	p.open = append(p.open, x)
+	p.open, p.held = append(p.open, x), p.held+x.held
 	return x
 }
 

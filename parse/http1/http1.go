@@ -39,8 +39,9 @@ const (
 )
 
 const (
-	maxMethod = 24   // bytes of a method that a Probe believes in
-	enough    = 1024 // bytes of a start line without an end that a Probe needs
+	maxMethod = 24       // bytes of a method that a Probe believes in
+	maxHeld   = 16 << 20 // bytes of requests that wait for their responses
+	enough    = 1024     // bytes of a start line without an end that a Probe needs
 )
 
 // probe recognises a request line from the client and a status line from the server.

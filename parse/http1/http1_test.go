@@ -130,6 +130,34 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestOneDirection checks that a client's word is taken for an upgrade whose answer was not seen.
+func TestOneDirection(t *testing.T) {
+	for _, c := range []struct{ name, request, want string }{
+		{"tunnel", "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", ""},
+		{"websocket", "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", "websocket"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			events := 0
+			out := output(&events)
+			var became []string
+			out.Become = func(name string, _ *parse.Upgrade) { became = append(became, name) }
+			p := newParser(out)
+			all := []byte(c.request + strings.Repeat("x", out.Limits.Header+1))
+			n, err := p.Parse(flow.ToServer, all[:len(all)-1])
+			if n != len(c.request) || err != nil || len(became) > 0 {
+				t.Errorf("consumed %d bytes, became %q: %v", n, became, err)
+			}
+			n, err = p.Parse(flow.ToServer, all[n:])
+			if n != 0 || err != nil || len(became) != 1 || became[0] != c.want {
+				t.Errorf("consumed %d bytes, became %q: %v", n, became, err)
+			}
+			if p.End(); events != 1 {
+				t.Errorf("%d events, want 1", events)
+			}
+		})
+	}
+}
+
 func TestProbe(t *testing.T) {
 	for _, c := range []struct {
 		dir  flow.Direction

@@ -17,6 +17,7 @@ type parser struct {
 	sides [2]side     // by flow.Direction
 	open  []*exchange // whose responses are still to come, in their order
 	tx    uint64      // number of the next transaction
+	held  int         // bytes that those hold
 	early int         // requests that were emitted before their responses came, all older than those in open
 	over  bool        // the connection became something else
 }
@@ -27,6 +28,7 @@ type exchange struct {
 	method   string
 	next     string // what the client would like to speak afterwards: CONNECT, or the value of its Upgrade header
 	doubtful bool   // its response may have been lost in a gap
+	held     int    // bytes that it may hold until the response comes
 }
 
 // side is one direction: a state that takes the next bytes, and what it needs.
@@ -90,6 +92,7 @@ func (p *parser) Gap(dir flow.Direction, n int) error {
 		for _, x := range p.open {
 			x.doubtful = true
 		}
+		p.early = 0
 	}
 	p.lose(s, event.HasGap)
 	return nil
@@ -122,7 +125,7 @@ func (p *parser) end(s *side, state event.State) {
 	}
 	x.End(s.dir, state)
 	if s.dir == flow.ToClient && len(p.open) > 0 && p.open[0] == x {
-		p.open = p.open[1:]
+		p.pop()
 	}
 	switch {
 	case x.Ended(flow.ToServer) && x.Ended(flow.ToClient):
@@ -135,10 +138,17 @@ func (p *parser) end(s *side, state event.State) {
 	}
 }
 
+// pop takes the oldest transaction out of those that wait.
+func (p *parser) pop() *exchange {
+	x := p.open[0]
+	p.open[0], p.open = nil, p.open[1:]
+	p.held -= x.held
+	return x
+}
+
 // emitOldest gives up waiting for the response of the oldest transaction.
 func (p *parser) emitOldest(state event.State) {
-	x := p.open[0]
-	p.open = p.open[1:]
+	x := p.pop()
 	if client := &p.sides[flow.ToServer]; client.x == x {
 		client.x = nil // the rest of its body is skipped
 	}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,75 +19,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vitrine-ndr/vitrine/event"
-	"github.com/vitrine-ndr/vitrine/flow"
-	"github.com/vitrine-ndr/vitrine/parse"
+	"github.com/vitrine-ndr/vitrine/parse/parsetest"
 )
 
-// tap feeds what a client's connection sends and receives to a parser, in the order in which it happened.
-type tap struct {
-	net.Conn
-	mu     *sync.Mutex
-	parser parse.Parser
-	tail   *[2][]byte
-}
-
-func (c tap) see(dir flow.Direction, b []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := append(c.tail[dir], b...)
-	n, err := c.parser.Parse(dir, all)
-	if err != nil {
-		panic(err)
-	}
-	c.tail[dir] = bytes.Clone(all[n:])
-}
-
-func (c tap) Write(b []byte) (int, error) {
-	c.see(flow.ToServer, b)
-	return c.Conn.Write(b)
-}
-
-func (c tap) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.see(flow.ToClient, b[:n])
-	}
-	return n, err
-}
-
-// real is a server and a client of the standard library with a parser between them.
+// real is a server and a client of the standard library, whose connections are recorded.
 type real struct {
-	client *http.Client
-	url    string
-	events func() (https []*event.HTTP, files []*event.File, anomalies []string)
+	client   *http.Client
+	url      string
+	recorder parsetest.Recorder
 }
 
-func newReal(t *testing.T, handler http.Handler) *real {
+func newReal(t *testing.T) *real {
 	t.Helper()
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(http.HandlerFunc(handle))
 	t.Cleanup(server.Close)
-	var (
-		mu        sync.Mutex
-		parsers   []parse.Parser
-		https     []*event.HTTP
-		files     []*event.File
-		anomalies []string
-	)
-	out := parse.Output{
-		Emit: func(b event.Body) {
-			switch b := b.(type) {
-			case *event.HTTP:
-				https = append(https, b)
-			case *event.File:
-				files = append(files, b)
-			}
-		},
-		Anomaly:   func(code string) { anomalies = append(anomalies, code) },
-		Become:    func(string, *parse.Upgrade) {},
-		Seen:      time.Now,
-		Exhausted: func() bool { return false },
-		Limits:    parse.DefaultLimits,
-	}
+	r := &real{url: server.URL}
 	transport := &http.Transport{
 		DisableCompression: true, ExpectContinueTimeout: 5 * time.Second,
 		Dial: func(network, address string) (net.Conn, error) {
@@ -96,22 +41,30 @@ func newReal(t *testing.T, handler http.Handler) *real {
 			if err != nil {
 				return nil, err
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			p := newParser(out)
-			parsers = append(parsers, p)
-			return tap{conn, &mu, p, new([2][]byte)}, nil
+			return r.recorder.Conn(conn), nil
 		},
 	}
-	return &real{&http.Client{Transport: transport}, server.URL, func() ([]*event.HTTP, []*event.File, []string) {
-		transport.CloseIdleConnections()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, p := range parsers {
-			p.End()
+	t.Cleanup(transport.CloseIdleConnections)
+	r.client = &http.Client{Transport: transport}
+	return r
+}
+
+// events returns what the parser makes of all connections.
+func (r *real) events(t *testing.T) (https []*event.HTTP, files []*event.File, anomalies []string) {
+	t.Helper()
+	for _, steps := range r.recorder.Conversations() {
+		for _, b := range parsetest.Bodies(t, steps, Protocol) {
+			switch b := b.(type) {
+			case *event.HTTP:
+				https = append(https, b)
+			case *event.File:
+				files = append(files, b)
+			case *event.Anomaly:
+				anomalies = append(anomalies, b.Code)
+			}
 		}
-		return https, files, anomalies
-	}}
+	}
+	return https, files, anomalies
 }
 
 // handle answers by the path of the request.
@@ -188,7 +141,7 @@ func TestRealPeers(t *testing.T) {
 		Sent, Received string // hashes
 		Trailers       []string
 	}
-	r := newReal(t, http.HandlerFunc(handle))
+	r := newReal(t)
 	var want []seen
 	for _, q := range requests {
 		var body io.Reader
@@ -221,7 +174,7 @@ func TestRealPeers(t *testing.T) {
 		}
 		want = append(want, s)
 	}
-	https, files, anomalies := r.events()
+	https, files, anomalies := r.events(t)
 	var got []seen
 	for _, h := range https {
 		got = append(got, seen{h.Method, h.URL, h.Status, h.State, h.Request.SHA256, h.Response.SHA256, h.Response.Trailers})
@@ -247,7 +200,7 @@ func TestRealPeers(t *testing.T) {
 }
 
 func TestRealServerThatBreaksOff(t *testing.T) {
-	r := newReal(t, http.HandlerFunc(handle))
+	r := newReal(t)
 	res, err := r.client.Get(r.url + "/abort")
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +208,7 @@ func TestRealServerThatBreaksOff(t *testing.T) {
 	if _, err := io.ReadAll(res.Body); err == nil {
 		t.Fatal("the client saw no error")
 	}
-	https, _, _ := r.events()
+	https, _, _ := r.events(t)
 	if len(https) != 1 || https[0].State != event.Truncated || https[0].Response.Size != 4 {
 		t.Errorf("got %d transactions, the first %+v", len(https), https[0])
 	}

@@ -32,7 +32,8 @@ type conn struct {
 	upgrade *parse.Upgrade
 	became  bool
 	said    []func() string // lines of the playbook, made at the end: an event must not change once it was emitted
-	broken  error           // the first breach of contract
+	bodies  []event.Body
+	broken  error // the first breach of contract
 }
 
 func newConn(p parse.Protocol, more []parse.Protocol, limits parse.Limits) *conn {
@@ -152,6 +153,7 @@ func (c *conn) emit(b event.Body) {
 		c.breach("emitted outside of its methods")
 	}
 	c.checkKept(b)
+	c.bodies = append(c.bodies, b)
 	c.said = append(c.said, func() string { return eventLine(b) })
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse"
 )
@@ -83,10 +84,14 @@ func Loss(t *testing.T, dir string, p parse.Protocol, more ...parse.Protocol) {
 	})
 }
 
-// Events returns the events of a conversation, as lines of a playbook. Tests of real peers compare them.
-func Events(t testing.TB, steps []Step, p parse.Protocol, more ...parse.Protocol) []string {
+// Bodies returns what a conversation gives: that of real peers is compared to what they know. Anomalies are among them.
+func Bodies(t testing.TB, steps []Step, p parse.Protocol, more ...parse.Protocol) []event.Body {
 	t.Helper()
-	return replay(t, p, more, steps)
+	c := newConn(p, more, parse.DefaultLimits)
+	if err := c.play(steps); err != nil {
+		t.Fatal(err)
+	}
+	return c.bodies
 }
 
 func each(t *testing.T, dir string, f func(*testing.T, *playbook)) {
