@@ -1,6 +1,6 @@
 // Package capture brings packets in: from pcap and pcapng files, plain or compressed, and from network interfaces.
-// Bytes of a file or of a kernel ring go in, Packets come out. It knows link layers only as a number and nothing of IP,
-// TCP or TLS.
+// Bytes of a file or of a kernel ring go in, Packets come out; Writer turns them into a file again. Of link layers it
+// knows their numbers and what the kernel takes out of them; it knows nothing of IP, TCP or TLS.
 package capture
 
 import (
