@@ -111,8 +111,8 @@ func (d *decoder) decode(b []byte, keep func(field) bool) error {
 			}
 		case c&0x20 != 0: // section 6.3
 			var n int
-			if n, b, err = integer(b, 5); err != nil || begun {
-				return errHPACK
+			if n, b, err = integer(b, 5); err != nil || begun && d.size > 0 {
+				return errHPACK // an update comes first (section 4.2); where there is nothing to drop it does no harm
 			}
 			d.resize(n)
 			continue

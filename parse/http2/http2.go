@@ -32,7 +32,7 @@ const (
 	authorityMismatch = "http2_authority_mismatch" // host differs from :authority
 	badStream         = "http2_bad_stream"         // a stream that this side must not open, or that is not open
 	afterEnd          = "http2_frame_after_end"    // of the stream, in that direction
-	tooManyStreams    = "http2_too_many_streams"   // more than Limits.Open are open: the oldest was given up
+	tooManyStreams    = "http2_too_many_streams"   // more are open than Limits allow: the oldest was given up
 	rapidReset        = "http2_rapid_reset"        // the client resets streams as fast as it opens them (CVE-2023-44487)
 )
 
@@ -97,6 +97,7 @@ type parser struct {
 
 	streams map[uint32]*stream
 	order   *list.List // of *stream, oldest first
+	held    int        // size of the header fields of all of them
 	last    [2]uint32  // highest stream that each side has opened
 	closed  [64]uint32 // those closed lately, as a ring
 	closing int

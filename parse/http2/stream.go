@@ -14,11 +14,16 @@ import (
 
 const version = "HTTP/2"
 
+// heldHeaders is how many times Limits.Header the header fields of all open streams may take. It is more than any peer's
+// streams need, and keeps short references to long fields from taking the memory of a long connection.
+const heldHeaders = 16
+
 // stream is one transaction.
 type stream struct {
 	id    uint32
 	http  *content.HTTP
 	side  [2]side
+	size  int // of its header fields
 	place *list.Element
 }
 
@@ -113,6 +118,7 @@ func (p *parser) message(dir flow.Direction, f frame, m *fields) {
 	if s == nil {
 		return
 	}
+	p.hold(s, m)
 	d := &s.side[dir]
 	if m.lost {
 		s.http.Lost()
@@ -130,6 +136,21 @@ func (p *parser) message(dir flow.Direction, f frame, m *fields) {
 	}
 	if f.has(flagEndStream) {
 		p.endSide(s, dir)
+	}
+}
+
+// hold counts header fields that a stream keeps. The oldest other streams are given up if there are too many.
+func (p *parser) hold(s *stream, m *fields) {
+	size := p.out.Limits.Header - max(m.room, 0)
+	s.size += size
+	p.held += size
+	for p.held > heldHeaders*p.out.Limits.Header && p.order.Len() > 1 {
+		oldest := p.order.Front()
+		if oldest == s.place {
+			oldest = oldest.Next()
+		}
+		p.out.Anomaly(tooManyStreams)
+		p.finish(oldest.Value.(*stream))
 	}
 }
 
@@ -196,6 +217,7 @@ func (p *parser) promise(dir flow.Direction, k *block, m *fields) {
 	}
 	p.last[flow.ToClient] = id
 	s := p.open(id)
+	p.hold(s, m)
 	if m.lost {
 		s.http.Lost()
 	}
@@ -229,6 +251,7 @@ func (p *parser) finish(s *stream) {
 	for dir := range s.side {
 		s.http.End(flow.Direction(dir), s.state(flow.Direction(dir), event.Truncated))
 	}
+	p.held -= s.size
 	p.order.Remove(s.place)
 	delete(p.streams, s.id)
 	p.closed[p.closing%len(p.closed)] = s.id
