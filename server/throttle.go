@@ -26,7 +26,7 @@ func (t *throttle) take(now time.Time, keys ...string) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, k := range keys {
-		wait = max(wait, t.spent[k].Sub(now)-(throttleBurst-1)*throttleRefill)
+		wait = max(wait, t.spent[k].Add(-(throttleBurst-1)*throttleRefill).Sub(now))
 	}
 	if wait > 0 {
 		return wait
