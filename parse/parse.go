@@ -66,6 +66,8 @@ type Output struct {
 	Exhausted func() bool
 	// Limits bound what a parser keeps.
 	Limits Limits
+	// Windows are the bytes that decompression holds at present for all bodies of this parser. Only package content touches it.
+	Windows int
 }
 
 // Upgrade is what an HTTP request and its answer agreed on for the protocol that follows them in the same connection.

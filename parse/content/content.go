@@ -23,6 +23,7 @@ const (
 	SizeExceeded     = "content_size_exceeded"      // Limits.Decompressed
 	RatioExceeded    = "content_ratio_exceeded"     // Limits.Ratio
 	TimeExceeded     = "content_time_exceeded"      // Output.Exhausted
+	TooManyAtOnce    = "content_too_many_at_once"   // more bodies of one connection than there is memory for: left as they are
 )
 
 // Sink takes one body or file. Finish must be called in the end, whatever happened: it lets go of what is held.

@@ -236,6 +236,36 @@ func TestBombsAreCut(t *testing.T) {
 	}
 }
 
+func TestMemoryOfOneConnectionIsBounded(t *testing.T) {
+	for _, c := range []struct {
+		encoding string
+		most     int // contents at once
+	}{{"gzip", 2048}, {"br", 64}, {"zstd", 32}} {
+		t.Run(c.encoding, func(t *testing.T) {
+			out, codes := output(parse.DefaultLimits)
+			wire := encode(t, c.encoding, sample(10_000))
+			var sinks []*Sink
+			for range c.most + 1 {
+				s := New(out, c.encoding)
+				s.Write(wire[:len(wire)/2])
+				sinks = append(sinks, s)
+			}
+			if !cmp.Equal(*codes, []string{TooManyAtOnce}) {
+				t.Errorf("anomalies %q", *codes)
+			}
+			for i, s := range sinks {
+				s.Write(wire[len(wire)/2:])
+				if got := s.Finish(event.Complete); (got.Encoding == "") != (i == c.most) || got.State != event.Complete {
+					t.Errorf("content %d is %s, encoding %q", i, got.State, got.Encoding)
+				}
+			}
+			if out.Windows != 0 {
+				t.Errorf("%d bytes are still reserved", out.Windows)
+			}
+		})
+	}
+}
+
 func TestCoroutinesEndWithTheirSink(t *testing.T) {
 	out, _ := output(parse.DefaultLimits)
 	wire := encode(t, "gzip", sample(100_000))

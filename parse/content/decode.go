@@ -140,7 +140,7 @@ func (d *decoder) run() {
 		}
 	}
 	for i := range d.layers {
-		d.layers[i].tools.giveBack() // not after a panic: they may be broken
+		d.layers[i].close()
 	}
 }
 

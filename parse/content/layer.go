@@ -20,6 +20,9 @@ const (
 	pieceSize   = 32 << 10 // of plain content
 	bufferSize  = 4 << 10  // of encoded content
 	magicLength = 4        // of the longest beginning that tells an encoding
+
+	maxWindows    = 256 << 20 // bytes that the bodies of one connection may need at once
+	deflateWindow = 128 << 10 // with tables and buffers
 )
 
 // layer undoes one encoding and minds the limits. What is not encoded as its name says passes as it is.
@@ -30,6 +33,7 @@ type layer struct {
 	plain   io.Reader // nil before the first Read
 	total   int64     // bytes that came out
 	undone  bool
+	window  int // bytes that it may hold, part of Output.Windows
 }
 
 // tools are what is costly to make for a layer, so they are used again.
@@ -53,9 +57,11 @@ func (l *layer) open(r io.Reader) {
 	l.tools.in.Reset(r)
 }
 
-func (t *tools) giveBack() {
-	t.in.Reset(nil)
-	pool.Put(t)
+// close gives back what open took. Not after a panic: the tools may be broken.
+func (l *layer) close() {
+	l.decoder.sink.out.Windows -= l.window
+	l.tools.in.Reset(nil)
+	pool.Put(l.tools)
 }
 
 func (l *layer) Read(p []byte) (int, error) {
@@ -103,11 +109,12 @@ func (l *layer) begin() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
+	if len(head) == 0 || !l.reserve(head) {
+		l.plain = t.in
+		return nil
+	}
 	l.undone = true
 	switch {
-	case len(head) == 0:
-		l.undone, l.plain = false, t.in
-		return nil
 	case l.name == "gzip" && isGzip(head):
 		l.plain = (*members)(t)
 		return t.openGzip()
@@ -132,6 +139,38 @@ func (l *layer) begin() error {
 	l.undone, l.plain = false, t.in
 	l.decoder.sink.out.Anomaly(NotEncoded)
 	return nil
+}
+
+// reserve takes what the decompressor may need at the most from the memory of the connection.
+func (l *layer) reserve(head []byte) bool {
+	out := l.decoder.sink.out
+	need := deflateWindow
+	switch l.name {
+	case "br":
+		need = brotliWindow(head[0])
+	case "zstd":
+		need = zstdWindow
+	}
+	if out.Windows+need > maxWindows {
+		out.Anomaly(TooManyAtOnce)
+		return false
+	}
+	l.window = need
+	out.Windows += need
+	return true
+}
+
+// brotliWindow reads the window size that begins a stream, RFC 7932 section 9.1.
+func brotliWindow(first byte) int {
+	switch {
+	case first&1 == 0:
+		return 1 << 16
+	case first>>1&7 != 0:
+		return 1 << (17 + first>>1&7)
+	case first>>4&7 == 0:
+		return 1 << 17
+	}
+	return 1 << (8 + first>>4&7)
 }
 
 func (l *layer) beginZlib() (err error) {
