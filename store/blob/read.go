@@ -125,3 +125,32 @@ func (s part) places(r io.ReaderAt, conn flow.ID) iter.Seq2[uint32, error] {
 		}
 	}
 }
+
+// recordAt reads the record at an offset of a segment into *buf, which it makes long enough.
+func recordAt(r io.ReaderAt, at, end int64, buf *[]byte) (record, error) {
+	const guess = 2048 // most records are shorter: one read for each
+	if at < int64(len(segmentMagic)) || at+recordHeader > end {
+		return nil, errors.New("the index points outside of the records")
+	}
+	n := int(min(guess, end-at))
+	if len(*buf) < n {
+		*buf = make([]byte, guess)
+	}
+	if _, err := r.ReadAt((*buf)[:n], at); err != nil {
+		return nil, err
+	}
+	size := int64(binary.LittleEndian.Uint32((*buf)[4:])) + recordHeader
+	if size > maxRecord || at+size > end {
+		return nil, errors.New("a record is longer than it can be")
+	}
+	if int(size) > n {
+		if int(size) > len(*buf) {
+			*buf = append(make([]byte, 0, size), (*buf)[:n]...)[:size]
+		}
+		if _, err := r.ReadAt((*buf)[n:size], at+int64(n)); err != nil {
+			return nil, err
+		}
+	}
+	rec := record((*buf)[:size])
+	return rec, rec.check()
+}
