@@ -6,6 +6,9 @@
 // Whatever can hold named immutable bytes and read ranges of them (a folder here; S3 by a PUT of each segment that is
 // closed) can hold closed segments: reading needs io.ReaderAt and a size, and the index at the end of the segment makes
 // it a handful of small reads.
+//
+// What was written survives the death of the process. Nothing waits for the disk to confirm: after a loss of power the
+// newest segments may end early, which the checksum of each packet shows.
 package blob
 
 import (

@@ -339,3 +339,22 @@ func BenchmarkAppend(b *testing.B) {
 		w.Append(conn, packet)
 	}
 }
+
+// BenchmarkRead reads one connection of a hundred packets out of 256 MiB.
+func BenchmarkRead(b *testing.B) {
+	p, stop := start(b, Config{Dir: b.TempDir()})
+	w := p.Patient()
+	for i := range 180_000 {
+		n := 1 + i%1000
+		if i%1800 == 0 {
+			n = 0
+		}
+		w.Append(connID(n), packetOf(n, i, 1400))
+	}
+	stop()
+	for b.Loop() {
+		if got := len(collect(b, p.Read(connID(0)))); got != 100 {
+			b.Fatalf("%d packets", got)
+		}
+	}
+}
