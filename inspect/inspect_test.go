@@ -150,15 +150,15 @@ func TestStream(t *testing.T) {
 		},
 		"gives up": {
 			[]step{{toS, "LINES\nstop\nx\n"}, {toC, "y\n"}},
-			[]string{"lines to_server LINES", "lines anomaly lines_gave_up", "conn [lines] 15"},
+			[]string{"lines to_server LINES", "lines anomaly lines_gave_up", "lines end ", "conn [lines] 15"},
 		},
 		"panics": {
 			[]step{{toS, "LINES\npanic\nx\n"}, {toC, "y\n"}},
-			[]string{"lines to_server LINES", "lines anomaly parser_panic", "conn [lines] 16"},
+			[]string{"lines to_server LINES", "lines anomaly parser_panic", "lines end ", "conn [lines] 16"},
 		},
 		"waits for more than it may keep": {
 			[]step{{toS, "LINES\n"}, {toS, string(make([]byte, 2*parse.DefaultLimits.Header+1))}, {toS, "x\n"}},
-			[]string{"lines to_server LINES", "lines anomaly lines_message_too_long", "conn [lines] 524297"},
+			[]string{"lines to_server LINES", "lines anomaly lines_message_too_long", "lines end ", "conn [lines] 524297"},
 		},
 	}
 	for name, tt := range tests {

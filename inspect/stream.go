@@ -81,9 +81,7 @@ func (s *stream) Close(at time.Time) {
 			if s.parser == nil && len(s.left[0])+len(s.left[1]) > 0 {
 				s.settle(&s.inspector.cfg.Unknown)
 			}
-			if s.parser != nil {
-				s.parser.End()
-			}
+			s.end()
 		})
 	}
 	s.over, s.parser = true, nil
@@ -146,11 +144,20 @@ func (s *stream) check(err error) {
 	}
 }
 
-// giveUp ends parsing, not the connection. The parser is not called again, not even to end.
+// giveUp ends parsing, not the connection. What the parser had open is told all the same.
 func (s *stream) giveUp(code string) {
-	s.over, s.parser, s.next = true, nil, nil
+	s.over, s.next = true, nil
 	s.left[0], s.left[1] = nil, nil
 	s.anomaly(code)
+	s.guard(s.end)
+}
+
+// end ends the parser, which is called exactly once for that, even after a panic: it may hold what only it can let go.
+func (s *stream) end() {
+	if p := s.parser; p != nil {
+		s.parser = nil
+		p.End()
+	}
 }
 
 // turn carries out what the parser asked for by Become.
@@ -158,8 +165,8 @@ func (s *stream) turn() {
 	for s.next != nil && !s.over {
 		t := s.next
 		s.next = nil
-		s.parser.End()
-		s.parser, s.ruled, s.gap = nil, 0, [2]gap{}
+		s.end()
+		s.ruled, s.gap = 0, [2]gap{}
 		s.out.Upgrade = t.upgrade
 		left := s.left
 		s.left = [2][]byte{}
