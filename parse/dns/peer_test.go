@@ -2,7 +2,6 @@ package dns
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"net"
 	"slices"
@@ -13,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/parsetest"
 )
 
@@ -149,23 +150,22 @@ func serveTCP(t *testing.T) net.Addr {
 
 // said is what the events of a conversation say.
 type said struct {
-	Name      string   `json:"dns.name"`
-	Type      string   `json:"dns.type"`
-	Code      string   `json:"dns.code"`
-	Answers   []string `json:"dns.answers"`
-	Addresses []string `json:"dns.addresses"`
-	Anomaly   string   `json:"anomaly.code"`
+	Name, Type, Code   string
+	Answers, Addresses []string
 }
 
-func decode(t *testing.T, lines []string) []said {
+// lookups returns what the events of conversations say, by type, and fails the test at any anomaly.
+func lookups(t *testing.T, tapes []*tape, p parse.Protocol) []said {
 	t.Helper()
 	var all []said
-	for _, line := range lines {
-		var s said
-		if err := json.Unmarshal([]byte(line), &s); err != nil {
-			t.Fatal(err)
+	for _, tp := range tapes {
+		for _, b := range parsetest.Bodies(t, tp.steps, p) {
+			d, ok := b.(*event.DNS)
+			if !ok {
+				t.Fatalf("unexpected: %+v", b)
+			}
+			all = append(all, said{d.Name, d.Type, d.Code, d.Answers, d.Addresses})
 		}
-		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b said) int { return strings.Compare(a.Type, b.Type) })
 	return all
@@ -203,14 +203,7 @@ func TestGoResolver(t *testing.T) {
 		t.Fatalf("got %d texts, %v", len(texts), err)
 	}
 
-	var udp, tcp []string
-	for _, p := range tapes["udp"] {
-		udp = append(udp, parsetest.Events(t, p.steps, UDP)...)
-	}
-	for _, p := range tapes["tcp"] {
-		tcp = append(tcp, parsetest.Events(t, p.steps, TCP)...)
-	}
-	got := decode(t, udp)
+	got := lookups(t, tapes["udp"], UDP)
 	want := []said{
 		{Name: "www.example.com", Type: "A", Code: "NOERROR", Answers: []string{"www.example.com 60 A 192.0.2.1", "www.example.com 60 A 192.0.2.2"}, Addresses: []string{"192.0.2.1", "192.0.2.2"}},
 		{Name: "www.example.com", Type: "AAAA", Code: "NOERROR", Answers: []string{"www.example.com 60 AAAA 2001:db8::1"}, Addresses: []string{"2001:db8::1"}},
@@ -230,7 +223,7 @@ func TestGoResolver(t *testing.T) {
 	for _, s := range texts {
 		text.Answers = append(text.Answers, `example.com 60 TXT "`+s+`"`)
 	}
-	if diff := cmp.Diff([]said{text}, decode(t, tcp)); diff != "" {
+	if diff := cmp.Diff([]said{text}, lookups(t, tapes["tcp"], TCP)); diff != "" {
 		t.Errorf("over TCP (-want +got):\n%s", diff)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 )
 
@@ -11,6 +12,12 @@ import (
 const (
 	settingTableSize = 0x1
 	settingMaxFrame  = 0x5
+)
+
+// A stream that was reset is kept for a while, unless too many are.
+const (
+	linger       = 2 * time.Second
+	maxLingering = 64
 )
 
 // A client that resets so many streams within the window before they were answered does nothing else.
@@ -29,6 +36,7 @@ func (p *parser) control(dir flow.Direction, h *half, f frame, b []byte) {
 	if f.typ != typeContinuation {
 		p.interrupt(h)
 	}
+	p.sweep()
 	switch f.typ {
 	case typeHeaders:
 		p.headers(dir, h, f, b)
@@ -58,14 +66,15 @@ func (p *parser) settings(dir flow.Direction, f frame, b []byte) {
 	}
 }
 
-// reset ends a stream in both directions.
+// reset ends the side of a stream that sends it. What the other side has sent before it knows is still on its way: a client
+// can cancel a request and read the answer all the same.
 func (p *parser) reset(dir flow.Direction, f frame) {
 	s := p.streams[f.stream]
 	if s == nil {
 		return
 	}
+	now := p.out.Seen()
 	if dir == flow.ToServer && !s.side[flow.ToClient].headers {
-		now := p.out.Seen()
 		if now.Sub(p.resetsFrom) > resetWindow {
 			p.resets, p.resetsFrom = 0, now
 		}
@@ -73,5 +82,24 @@ func (p *parser) reset(dir flow.Direction, f frame) {
 			p.out.Anomaly(rapidReset)
 		}
 	}
-	p.finish(s)
+	if p.endSide(s, dir, event.Truncated); p.streams[s.id] == s && s.reset.IsZero() {
+		s.reset = now
+		p.lingering = append(p.lingering, s)
+		p.sweep()
+	}
+}
+
+// sweep emits streams that were reset and whose other side has had its time.
+func (p *parser) sweep() {
+	for len(p.lingering) > 0 {
+		s := p.lingering[0]
+		open := p.streams[s.id] == s
+		if open && len(p.lingering) <= maxLingering && p.out.Seen().Sub(s.reset) <= linger {
+			return
+		}
+		p.lingering = p.lingering[1:]
+		if open {
+			p.finish(s)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse"
 )
@@ -102,7 +103,8 @@ type parser struct {
 	closed  [64]uint32 // those closed lately, as a ring
 	closing int
 
-	resets     int // by the client, before an answer, since resetsFrom
+	lingering  []*stream // that were reset, the earliest first
+	resets     int       // by the client, before an answer, since resetsFrom
 	resetsFrom time.Time
 }
 
@@ -260,7 +262,7 @@ func (p *parser) payload(dir flow.Direction, h *half, b []byte) int {
 func (p *parser) endData(dir flow.Direction, h *half) {
 	if h.frame.typ == typeData && h.frame.has(flagEndStream) {
 		if s := p.streams[h.frame.stream]; s != nil {
-			p.endSide(s, dir)
+			p.endSide(s, dir, event.Complete)
 		}
 	}
 }

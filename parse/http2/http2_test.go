@@ -61,8 +61,9 @@ func TestLinear(t *testing.T) {
 	}
 }
 
-// output counts events by kind and remembers anomalies.
+// output counts events by kind and remembers anomalies. Its time is now.
 type output struct {
+	now   time.Time
 	kinds map[event.Kind]int
 	codes map[string]int
 	last  *event.HTTP
@@ -78,7 +79,7 @@ func (o *output) parser(limits parse.Limits) parse.Parser {
 			}
 		},
 		Anomaly: func(code string) { o.codes[code]++ }, Become: func(string, *parse.Upgrade) {},
-		Seen: func() time.Time { return time.Unix(0, 0) }, Exhausted: func() bool { return false }, Limits: limits,
+		Seen: func() time.Time { return o.now }, Exhausted: func() bool { return false }, Limits: limits,
 	})
 }
 
@@ -100,6 +101,30 @@ func TestOldestStreamIsGivenUp(t *testing.T) {
 	}
 	if o.kinds[event.KindHTTP] != 2 || o.last.Stream != 3 || o.last.State != event.Truncated || o.codes[tooManyStreams] != 2 {
 		t.Errorf("got %d events, the last %+v, anomalies %v", o.kinds[event.KindHTTP], o.last, o.codes)
+	}
+}
+
+// TestResetStreamsLinger resets more streams than are kept, and lets the time of the others pass.
+func TestResetStreamsLinger(t *testing.T) {
+	o := output{now: time.Unix(1, 0)}
+	p := o.parser(parse.DefaultLimits)
+	feed(t, p, flow.ToServer, []byte(preface))
+	for i := range maxLingering + 3 {
+		id := uint32(2*i + 1)
+		feed(t, p, flow.ToServer, frameBytes(typeHeaders, flagEndHeaders|flagEndStream, id, get))
+		feed(t, p, flow.ToServer, frameBytes(typeReset, 0, id, "\x00\x00\x00\x08"))
+	}
+	if got := o.kinds[event.KindHTTP]; got != 3 || o.last.State != event.Truncated {
+		t.Errorf("gave up %d streams, the last %+v; want 3", got, o.last)
+	}
+	feed(t, p, flow.ToClient, frameBytes(typeHeaders, flagEndHeaders|flagEndStream, 2*maxLingering+1, "\x88"))
+	if got := o.kinds[event.KindHTTP]; got != 4 || o.last.Status != 200 {
+		t.Errorf("after a late answer: %d streams, the last %+v; want 4", got, o.last)
+	}
+	o.now = o.now.Add(2 * linger)
+	feed(t, p, flow.ToClient, frameBytes(typePing, 0, 0, "12345678"))
+	if got := o.kinds[event.KindHTTP]; got != maxLingering+3 {
+		t.Errorf("after some time: %d streams, want %d", got, maxLingering+3)
 	}
 }
 

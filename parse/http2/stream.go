@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -23,7 +24,8 @@ type stream struct {
 	id    uint32
 	http  *content.HTTP
 	side  [2]side
-	size  int // of its header fields
+	size  int       // of its header fields
+	reset time.Time // when one side gave it up, zero if none has
 	place *list.Element
 }
 
@@ -65,7 +67,7 @@ func (p *parser) upgraded(up *parse.Upgrade) {
 	p.last[flow.ToServer] = 1
 	s.http.Request("", up.URL, up.Host, nil)
 	s.side[flow.ToServer].headers = true
-	p.endSide(s, flow.ToServer)
+	p.endSide(s, flow.ToServer, event.Complete)
 }
 
 // find returns the open stream that a frame belongs to, or opens one for a frame that may begin it or whose beginning was lost.
@@ -135,7 +137,7 @@ func (p *parser) message(dir flow.Direction, f frame, m *fields) {
 		p.response(s, f, m)
 	}
 	if f.has(flagEndStream) {
-		p.endSide(s, dir)
+		p.endSide(s, dir, event.Complete)
 	}
 }
 
@@ -222,17 +224,17 @@ func (p *parser) promise(dir flow.Direction, k *block, m *fields) {
 		s.http.Lost()
 	}
 	p.request(s, m)
-	p.endSide(s, flow.ToServer)
+	p.endSide(s, flow.ToServer, event.Complete)
 }
 
 // endSide ends one direction of a stream, and the stream with the second. A request that was lost is not waited for.
-func (p *parser) endSide(s *stream, dir flow.Direction) {
+func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 	d := &s.side[dir]
 	if d.ended {
 		return
 	}
 	d.ended = true
-	if s.http.End(dir, s.state(dir, event.Complete)); s.side[dir.Reverse()].ended ||
+	if s.http.End(dir, s.state(dir, state)); s.side[dir.Reverse()].ended ||
 		dir == flow.ToClient && !s.side[flow.ToServer].headers && p.half[flow.ToServer].gapped {
 		p.finish(s)
 	}

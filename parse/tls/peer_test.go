@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/json"
 	"io"
 	"math/big"
 	"net"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse/parsetest"
 )
@@ -124,38 +124,41 @@ func TestGoPeers(t *testing.T) {
 				if state.DidResume != resumed {
 					t.Fatalf("the client says resumed is %v, want %v", state.DidResume, resumed)
 				}
-				check(t, parsetest.Events(t, steps, Protocol), state)
+				check(t, parsetest.Bodies(t, steps, Protocol), state)
 			}
 		})
 	}
 }
 
-func check(t *testing.T, lines []string, state tls.ConnectionState) {
+func check(t *testing.T, bodies []event.Body, state tls.ConnectionState) {
 	t.Helper()
-	if len(lines) != 1 {
-		t.Fatalf("got %d events, want one: %q", len(lines), lines)
+	if len(bodies) != 1 {
+		t.Fatalf("got %d events, want one: %+v", len(bodies), bodies)
 	}
 	type facts struct {
-		Version  string   `json:"tls.version"`
-		Cipher   string   `json:"tls.cipher"`
-		SNI      string   `json:"tls.sni"`
-		Offered  []string `json:"tls.client_alpns"`
-		Resumed  bool     `json:"tls.resumed"`
-		Subject  string   `json:"tls.certificate.subject"`
-		Names    []string `json:"tls.certificate.names"`
-		Decision string   `json:"decrypted"`
-		Reason   string   `json:"reason"`
+		Version, Cipher, SNI string
+		Offered              []string
+		Resumed              bool
+		Subject              string
+		Names                []string
+		Decryption           flow.Decryption
 	}
 	want := facts{
 		Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), SNI: "inner.example",
-		Offered: []string{"h2", "http/1.1"}, Resumed: state.DidResume, Decision: "no", Reason: "no_key",
+		Offered: []string{"h2", "http/1.1"}, Resumed: state.DidResume,
+		Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey},
 	}
 	if state.Version < tls.VersionTLS13 && !state.DidResume { // else the certificate is encrypted, or not sent
 		want.Subject, want.Names = "CN=inner.example", []string{"inner.example"}
 	}
-	var got facts
-	if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
-		t.Fatal(err)
+	e, ok := bodies[0].(*event.TLS)
+	if !ok {
+		t.Fatalf("unexpected: %+v", bodies[0])
+	}
+	f := e.Facts
+	got := facts{Version: f.Version, Cipher: f.Cipher, SNI: f.SNI, Offered: f.ClientALPNs, Resumed: f.Resumed, Decryption: e.Decryption}
+	if f.Certificate != nil {
+		got.Subject, got.Names = f.Certificate.Subject, f.Certificate.Names
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
