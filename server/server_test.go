@@ -135,7 +135,9 @@ func open(t testing.TB, change func(*Config, *Deps)) *site {
 	cfg.Version, cfg.Grace, cfg.Imports.MinFree = "test", time.Second, 0
 	deps := Deps{
 		State: db, Events: noStore{}, Live: s.tail, Before: onePacket{connID}, After: onePacket{connID},
-		KeyLog:  func(flow.ID, iter.Seq2[capture.Packet, error]) ([]byte, error) { return []byte("CLIENT_RANDOM 00 11\n"), nil },
+		KeyLog: func(flow.ID, iter.Seq2[capture.Packet, error]) ([]byte, error) {
+			return []byte("CLIENT_RANDOM 00 11\n"), nil
+		},
 		Replay:  func(context.Context, imports.Job, func(imports.Progress)) error { return nil },
 		Console: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "console") }),
 		Roles:   func() []api.RoleOf { return []api.RoleOf{} }, Alarms: func() []api.Alarm { return []api.Alarm{} },

@@ -166,10 +166,13 @@ func (q *Queue) stop() error {
 
 // work replays one import and records how it ended.
 func (q *Queue) work(ctx context.Context, t *task) error {
-	if t.isCancelled() {
+	switch {
+	case t.isCancelled():
 		return q.end(t, errCancelled)
+	case ctx.Err() != nil: // the next import and the stop came at once
+		return q.end(t, errStopped)
 	}
-	if err := q.db.SaveImport(ctx, t.update(func(i *state.Import) { i.State = state.Running })); err != nil {
+	if err := q.db.SaveImport(context.WithoutCancel(ctx), t.update(func(i *state.Import) { i.State = state.Running })); err != nil {
 		return errors.Join(err, q.end(t, err))
 	}
 	q.log.Info("import begins", "import", t.job.ID, "captures", len(t.job.Captures), "bytes", t.in.BytesTotal)
