@@ -21,7 +21,7 @@ const (
 	LabelServerHandshake = "SERVER_HANDSHAKE_TRAFFIC_SECRET"
 	LabelClientTraffic   = "CLIENT_TRAFFIC_SECRET_0"
 	LabelServerTraffic   = "SERVER_TRAFFIC_SECRET_0"
-	LabelClientUpdated   = "CLIENT_TRAFFIC_SECRET_N" // after a KeyUpdate: derived from secret 0, and needed only when that is not there
+	LabelClientUpdated   = "CLIENT_TRAFFIC_SECRET_N" // after a KeyUpdate; a Session derives it, an exported key log shows it
 	LabelServerUpdated   = "SERVER_TRAFFIC_SECRET_N"
 )
 

@@ -135,7 +135,7 @@ func (s *Session) GiveUp(reason flow.Reason) {
 	s.drain(reason)
 }
 
-// Close ends the connection. The facts are final.
+// Close ends the connection, and gives back the room that it had. The facts are final.
 func (s *Session) Close(at time.Time) {
 	s.GiveUp(flow.NoKey)
 	for dir := range s.half {
@@ -145,7 +145,7 @@ func (s *Session) Close(at time.Time) {
 		h.split.hole = hole{}
 		h.missed.add(missing, s.minRecord())
 		if h.missed.data && (h.epoch == epochApplication || s.lost) && h.ended == "" {
-			s.lose(flow.GapInRecords)
+			s.lose(s.lossReason(h))
 			h.debt.add(h.missed.at, 0)
 		}
 		s.tell(flow.Direction(dir))

@@ -21,15 +21,28 @@ type splitter struct {
 	skip      int    // bytes of a damaged record before the next boundary
 	searching bool   // no boundary is known
 	gapped    bool   // bytes were missing: from now on what makes no sense starts a search
+	starved   bool   // there was no room for a record
 	hole      hole
 }
 
 // buffers lends room for records that arrive in pieces.
-type buffers struct{ free [][]byte }
+type buffers struct {
+	free [][]byte
+	lent int
+}
 
-const maxFreeBuffers = 64
+const (
+	maxFree = 64
+	// maxLent bounds the room for unfinished records of all connections of a goroutine to some 300 MB.
+	maxLent = 1 << 14
+)
 
+// get returns room for one record, or nil if all is lent.
 func (p *buffers) get() []byte {
+	if p.lent == maxLent {
+		return nil
+	}
+	p.lent++
 	if n := len(p.free); n > 0 {
 		b := p.free[n-1]
 		p.free = p.free[:n-1]
@@ -39,7 +52,8 @@ func (p *buffers) get() []byte {
 }
 
 func (p *buffers) put(b []byte) {
-	if len(p.free) < maxFreeBuffers {
+	p.lent--
+	if len(p.free) < maxFree {
 		p.free = append(p.free, b[:0])
 	}
 }
@@ -58,7 +72,11 @@ func (sp *splitter) next(b []byte, pool *buffers) (rec []byte, n int, err error)
 		if rec := wholeRecord(b); rec != nil {
 			return rec, len(rec), nil
 		}
-		sp.buf = pool.get()
+		if sp.buf = pool.get(); sp.buf == nil {
+			sp.starved, sp.gapped, sp.searching = true, true, true
+			sp.lose(len(b))
+			return nil, len(b), nil
+		}
 	}
 	return sp.fill(b)
 }
@@ -148,38 +166,49 @@ func (sp *splitter) lose(n int) {
 	sp.hole.unknown += n
 }
 
-// search drops bytes up to the next header that looks like one and returns how many of b it took. A header that spans two
-// calls is put together in buf.
-func (sp *splitter) search(b []byte, pool *buffers) (n int) {
-	for n < len(b) && len(sp.buf) > 0 {
-		if len(sp.buf) < handshake.HeaderLen {
-			sp.buf = append(sp.buf, b[n])
-			n++
+// search drops bytes up to the next header that looks like one and returns how many of b it took.
+func (sp *splitter) search(b []byte, pool *buffers) int {
+	if len(sp.buf) > 0 {
+		if n, done := sp.searchSeam(b); done {
+			return n
 		}
-		if len(sp.buf) == handshake.HeaderLen {
-			if plausible(sp.buf) {
-				sp.searching = false
-				return n
-			}
-			sp.buf = append(sp.buf[:0], sp.buf[1:]...)
-			sp.lose(1)
-		}
-	}
-	if n == len(b) {
-		return n
 	}
 	sp.release(pool)
-	for i := n; i+handshake.HeaderLen <= len(b); i++ {
+	for i := 0; i+handshake.HeaderLen <= len(b); i++ {
 		if plausible(b[i:]) {
-			sp.lose(i - n)
+			sp.lose(i)
 			sp.searching = false
 			return i
 		}
 	}
-	tail := max(n, len(b)-(handshake.HeaderLen-1))
-	sp.lose(tail - n)
-	sp.buf = append(pool.get(), b[tail:]...)
+	tail := max(0, len(b)-(handshake.HeaderLen-1))
+	if sp.buf = pool.get(); sp.buf == nil {
+		tail = len(b)
+	} else {
+		sp.buf = append(sp.buf, b[tail:]...)
+	}
+	sp.lose(tail)
 	return len(b)
+}
+
+// searchSeam looks for a header that begins in buf and ends in b. It is done if there is one, or if b is too short to tell;
+// else buf holds nothing of interest and b has yet to be searched.
+func (sp *splitter) searchSeam(b []byte) (n int, done bool) {
+	kept := len(sp.buf)
+	sp.buf = append(sp.buf, b[:min(len(b), handshake.HeaderLen-1)]...)
+	for start := range kept {
+		found := len(sp.buf)-start >= handshake.HeaderLen
+		if found && !plausible(sp.buf[start:]) {
+			continue
+		}
+		end := min(start+handshake.HeaderLen, len(sp.buf))
+		sp.lose(start)
+		sp.buf = append(sp.buf[:0], sp.buf[start:end]...)
+		sp.searching = !found
+		return end - kept, true
+	}
+	sp.lose(kept)
+	return 0, false
 }
 
 // plausible reports whether b looks like the header of a protected record, and like another one where it ends if that is

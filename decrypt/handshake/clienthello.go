@@ -52,11 +52,13 @@ func (h *ClientHello) Parse(body []byte) error {
 	}
 	return eachExtension(&r, func(t uint16, ext reader) error {
 		h.Extensions = append(h.Extensions, t)
-		return h.parseExtension(t, ext)
+		h.parseExtension(t, ext)
+		return nil
 	})
 }
 
-func (h *ClientHello) parseExtension(t uint16, r reader) error {
+// parseExtension reads what can be read of an extension: a server that does not know it does not mind what is in it either.
+func (h *ClientHello) parseExtension(t uint16, r reader) {
 	switch t {
 	case extServerName:
 		if h.ServerName == "" {
@@ -77,7 +79,6 @@ func (h *ClientHello) parseExtension(t uint16, r reader) error {
 	case extPreSharedKey:
 		h.PreSharedKey = true
 	}
-	return r.err()
 }
 
 // MaxVersion returns the highest version that the client offers, GREASE aside.

@@ -22,8 +22,8 @@ const (
 	TypeKeyUpdate           MessageType = 24
 )
 
-// MaxMessage is the longest handshake message that Messages keeps. Real certificate chains stay below a fifth of it.
-const MaxMessage = 256 << 10
+// MaxMessage is the longest handshake message that Messages keeps. Real certificate chains stay below half of it.
+const MaxMessage = 128 << 10
 
 const messageHeaderLen = 4
 
