@@ -58,7 +58,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("vitrine {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newReplay(), newVersion())
+	root.AddCommand(newUp(), newReplay(), newSearch(), newOpenAPI(), newVersion())
 	return root
 }
 

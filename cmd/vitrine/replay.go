@@ -62,7 +62,7 @@ func replay(cmd *cobra.Command, o *replayOptions, paths []string) error {
 	}
 	keys := keylog.NewStore(keylog.DefaultSessions)
 	for _, path := range o.keyLogs {
-		if err := readKeyLog(keys, path); err != nil {
+		if err := keylog.Load(path, keys); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// defaultData is where an installed Vitrine keeps its data.
+const defaultData = "/var/lib/vitrine"
+
+// openDataFolder makes the folder if it is missing, private to its owner, and keeps other instances out until the file that it
+// returns is closed.
+func openDataFolder(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w; choose another one with --data", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("write to data folder: %w; choose another one with --data", err)
+	}
+	if err := takeLock(lock, dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// takeLock locks the file and writes this process's number into it, for who is refused.
+func takeLock(lock *os.File, dir string) error {
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		owner, _ := os.ReadFile(lock.Name())
+		return fmt.Errorf("another vitrine (process %s) is using %s: stop it, or choose another folder with --data", strings.TrimSpace(string(owner)), dir)
+	} else if err != nil {
+		return fmt.Errorf("lock data folder: %w", err)
+	}
+	if err := lock.Truncate(0); err != nil {
+		return fmt.Errorf("write to data folder: %w", err)
+	}
+	if _, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+		return fmt.Errorf("write to data folder: %w", err)
+	}
+	return nil
+}
+
+// access is how the command line on the same machine reaches a running vitrine up. It lies in the data folder, readable by its
+// owner only.
+type access struct {
+	Server string `json:"server"` // https://address:port
+	Token  string `json:"token"`
+}
+
+const accessFile = "cli.json"
+
+func (a *access) save(dir string) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("encode local access: %w", err)
+	}
+	path := filepath.Join(dir, accessFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace local access: %w", err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return fmt.Errorf("write local access: %w", err)
+	}
+	return nil
+}
+
+// loadAccess reads what save wrote. ok is false if the folder has none.
+func loadAccess(dir string) (a access, ok bool, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, accessFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return a, false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
+		return a, false, fmt.Errorf("read local access: %w", err)
+	}
+	return a, true, nil
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vitrine-ndr/vitrine/bus"
+	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/telemetry"
+	"github.com/vitrine-ndr/vitrine/reassembly"
+	"github.com/vitrine-ndr/vitrine/server"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/sensor"
+	"github.com/vitrine-ndr/vitrine/state"
+	"github.com/vitrine-ndr/vitrine/store"
+	"github.com/vitrine-ndr/vitrine/store/blob"
+	"github.com/vitrine-ndr/vitrine/web"
+)
+
+// machine is everything that vitrine up runs.
+type machine struct {
+	cfg      *upConfig
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	host     string // name of this agent
+	url      string // of the console
+	password string // of a new account, or empty
+
+	keys      *keylog.Store
+	inspector *inspect.Inspector
+	sensor    *sensor.Sensor // nil if it is off
+	sensorWhy string         // what it works on, or why it is off
+
+	before, after *blob.Packets
+	state         *state.DB
+	bus           *bus.Bus
+	publisher     *bus.Publisher
+	db            *store.DB
+	server        *server.Server
+	listener      net.Listener
+
+	began   beginnings     // of conditions that raise alarms
+	closers []func() error // in the order of opening
+}
+
+// open opens everything and runs nothing yet. What is cheap and fails often comes first.
+func open(ctx context.Context, cfg *upConfig, log *slog.Logger) (*machine, error) {
+	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions)}
+	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openStore, m.openServer}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+	}
+	m.registerMetrics()
+	return m, nil
+}
+
+// close closes everything, what was opened last first.
+func (m *machine) close() error {
+	var errs []error
+	for _, f := range slices.Backward(m.closers) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+func (m *machine) closeLater(f func() error) { m.closers = append(m.closers, f) }
+
+func (m *machine) openFolder(context.Context) error {
+	lock, err := openDataFolder(m.cfg.Data)
+	if err != nil {
+		return err
+	}
+	m.closeLater(lock.Close)
+	if m.host, err = os.Hostname(); err != nil {
+		return fmt.Errorf("read host name: %w", err)
+	}
+	return nil
+}
+
+func (m *machine) openListener(ctx context.Context) (err error) {
+	if m.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", m.cfg.Listen); err != nil {
+		return fmt.Errorf("open the console's port: %w; choose another one with --listen", err)
+	}
+	m.closeLater(func() error {
+		if err := m.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	m.url = consoleURL(m.listener.Addr())
+	return nil
+}
+
+// consoleURL returns an address that can be opened on this machine.
+func consoleURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}
+
+// openSensor decides whether the sensor can run. Without the permission it stays off, unless an interface was asked for.
+func (m *machine) openSensor(context.Context) error {
+	names := m.cfg.Interfaces
+	if len(names) == 0 {
+		names = []string{capture.AnyInterface}
+	}
+	inputs := make([]sensor.Input, 0, len(names))
+	for _, name := range names {
+		live := capture.LiveConfig{Interface: name, Promiscuous: len(m.cfg.Interfaces) > 0, RingBytes: int(m.cfg.Sensor.Ring)}
+		probe, err := capture.OpenLive(live)
+		if errors.Is(err, os.ErrPermission) {
+			err = errors.New("capturing needs root or CAP_NET_RAW")
+		}
+		if err == nil {
+			err = probe.Close()
+		}
+		if err != nil && len(m.cfg.Interfaces) > 0 {
+			return fmt.Errorf("open sensor on %s: %w", name, err)
+		}
+		if err != nil {
+			m.sensorWhy = err.Error()
+			return nil
+		}
+		inputs = append(inputs, sensor.Input{Name: name, Open: func() (capture.Reader, error) { return capture.OpenLive(live) }})
+	}
+	m.sensorWhy = fmt.Sprintf("capturing on %q", names)
+	cfg := sensor.Config{
+		Inputs: inputs, Live: true, Keys: m.keys, KeyWait: m.cfg.Sensor.KeyWait, HeldBytes: int64(m.cfg.Sensor.Memory),
+		Recorder: recorder{m}, Reassembly: reassembly.DefaultConfig(),
+	}
+	cfg.Reassembly.Seed = flow.NewSeed()
+	m.sensor = sensor.New(cfg, m.log.With("component", "sensor"))
+	return nil
+}
+
+// recorder hands packets to the folder, which is opened after the sensor was made.
+type recorder struct{ m *machine }
+
+func (r recorder) Append(conn flow.ID, p *capture.Packet) { r.m.before.Append(conn, p) }
+
+// sink records the plaintext of TLS connections on its way to next.
+func (m *machine) sink(next source.Sink, after blob.Recorder) source.Sink {
+	return blob.PlainSink(next, after, blob.PlainOptions{OnlyTLS: true})
+}
+
+func (m *machine) openPackets(context.Context) (err error) {
+	log := m.log.With("component", "packets")
+	if m.before, err = blob.Open(m.cfg.packets("before", m.cfg.Packets.Before), log); err != nil {
+		return err
+	}
+	m.closeLater(m.before.Close)
+	if m.after, err = blob.Open(m.cfg.packets("after", m.cfg.Packets.After), log); err != nil {
+		return err
+	}
+	m.closeLater(m.after.Close)
+	return nil
+}
+
+func (m *machine) openState(ctx context.Context) (err error) {
+	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err != nil {
+		return err
+	}
+	m.closeLater(m.state.Close)
+	given := os.Getenv("VITRINE_ADMIN_PASSWORD")
+	password, err := m.state.EnsureAdmin(ctx, given, time.Now())
+	if err != nil {
+		return err
+	}
+	if given == "" {
+		m.password = password
+	}
+	return m.grantAccess(ctx)
+}
+
+// localToken names the token of the command line on this machine. There is a new one at each start.
+const localToken = "local command line"
+
+func (m *machine) grantAccess(ctx context.Context) error {
+	if err := m.state.RevokeToken(ctx, localToken); err != nil && !errors.Is(err, state.ErrNotFound) {
+		return err
+	}
+	secret, _, err := m.state.NewToken(ctx, localToken, state.Analyst, time.Now())
+	if err != nil {
+		return err
+	}
+	return (&access{Server: m.url, Token: secret}).save(m.cfg.Data)
+}
+
+func (m *machine) openBus(ctx context.Context) (err error) {
+	cfg := m.cfg.bus()
+	cfg.Metrics = m.metrics
+	if m.bus, err = bus.Open(ctx, cfg, m.log.With("component", "bus")); err != nil {
+		return err
+	}
+	m.closeLater(m.bus.Close)
+	m.publisher = m.bus.Publisher(bus.PublisherConfig{Vantage: event.Sensor})
+	m.inspector = newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor}, m.publisher.Emit)
+	return nil
+}
+
+func (m *machine) openStore(ctx context.Context) (err error) {
+	cfg := m.cfg.store()
+	cfg.Metrics = m.metrics
+	if m.db, err = store.Open(ctx, cfg, m.log); err != nil {
+		return err
+	}
+	m.closeLater(m.db.Close)
+	return nil
+}
+
+func (m *machine) openServer(context.Context) error {
+	console, err := web.Handler()
+	if err != nil {
+		return err
+	}
+	cfg := server.DefaultConfig(m.cfg.Data)
+	cfg.Version, cfg.Names = versionText(), append([]string{m.host}, m.cfg.Names...)
+	m.server, err = server.New(cfg, server.Deps{
+		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
+		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
+	}, m.log.With("component", "server"))
+	return err
+}
