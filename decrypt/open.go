@@ -24,8 +24,12 @@ func (s *Session) resume(it item, m missed) ([]byte, handshake.ContentType, bool
 		return s.resumeUpdated(it, m)
 	}
 	if skipped := int(seq - p.seq); skipped > 0 && h.epoch == epochApplication && m.data {
+		n := m.content(skipped, p.overhead())
+		if p.padded {
+			n = 0
+		}
 		s.lose(s.lossReason(h))
-		h.debt.add(m.at, m.content(skipped, p.overhead()))
+		h.debt.add(m.at, n)
 	}
 	p.opened(it.record, seq)
 	h.messages.Reset()

@@ -262,12 +262,40 @@ func TestOpenSSLSuites(t *testing.T) {
 	}
 }
 
+var keyUpdates = []step{
+	{flow.ToServer, "first", false}, {flow.ToServer, "k", true}, {flow.ToServer, "hello", false},
+	{flow.ToServer, "K", true}, {flow.ToClient, "welcome", false}, {flow.ToServer, "hello again", false},
+	{flow.ToClient, "K", true}, {flow.ToClient, "once more", false}, {flow.ToServer, "goodbye", false},
+}
+
 func TestOpenSSLKeyUpdates(t *testing.T) {
-	server := newOpenSSLServer(t, "-record_padding", "512")
-	server.check([]string{"-tls1_3", "-record_padding", "256"},
-		step{flow.ToServer, "first", false}, step{flow.ToServer, "k", true}, step{flow.ToServer, "hello", false},
-		step{flow.ToServer, "K", true}, step{flow.ToClient, "welcome", false}, step{flow.ToServer, "hello again", false},
-		step{flow.ToClient, "K", true}, step{flow.ToClient, "once more", false}, step{flow.ToServer, "goodbye", false})
+	newOpenSSLServer(t).check([]string{"-tls1_3"}, keyUpdates...)
+	newOpenSSLServer(t, "-record_padding", "512").check([]string{"-tls1_3", "-record_padding", "256"}, keyUpdates...)
+}
+
+// TestOpenSSLKeyUpdateLost loses each record after the handshake: even where it was the KeyUpdate, what follows opens.
+func TestOpenSSLKeyUpdateLost(t *testing.T) {
+	rec := newOpenSSLServer(t).talk([]string{"-tls1_3"}, keyUpdates...)
+	keys := storeOf(rec.keys.Bytes())
+	whole := records(t, rec.chunks)
+	longest := len("hello again-0000\n")
+	for lost := range whole {
+		h := &heard{}
+		s := newWorker(keys).NewSession(h)
+		for i, c := range whole {
+			if i == lost {
+				s.Gap(c.dir, c.at, len(c.b))
+			} else {
+				s.Data(c.dir, c.at, c.b)
+			}
+		}
+		s.Close(time.Time{})
+		for dir := range h.plain {
+			if missing := len(rec.said[dir]) - len(h.plain[dir]); whole[lost].b[0] == 23 && missing > longest {
+				t.Errorf("record %d lost: %d bytes of %v are missing", lost, missing, flow.Direction(dir))
+			}
+		}
+	}
 }
 
 func TestOpenSSLRenegotiation(t *testing.T) {

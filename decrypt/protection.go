@@ -22,6 +22,7 @@ type protection struct {
 	aead     cipher.AEAD
 	explicit int // bytes of nonce at the front of each payload: see handshake.Suite
 	tls13    bool
+	padded   bool // TLS 1.3: the sender pads, so the length of a record does not tell that of its content
 	iv       [nonceLen]byte
 	seq      uint64 // number of the next record
 	last     uint64 // explicit nonce of the record before it
@@ -99,6 +100,7 @@ func (p *protection) open13(dst, record, payload []byte, seq uint64) ([]byte, ha
 	}
 	for i := len(plain) - 1; i >= 0; i-- {
 		if plain[i] != 0 {
+			p.padded = p.padded || i < len(plain)-1
 			return plain[:i], handshake.ContentType(plain[i]), true
 		}
 	}
