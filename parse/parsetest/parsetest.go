@@ -23,6 +23,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -69,16 +71,23 @@ func Run(t *testing.T, dir string, p parse.Protocol, more ...parse.Protocol) {
 	})
 }
 
-// Loss replays each playbook below dir with each segment missing in turn, with its length known and unknown, and checks
-// that the parser neither panics nor breaks its contract.
+// Loss replays each playbook below dir with each segment missing in turn, with its length known and unknown. It checks that
+// the parser neither panics nor breaks its contract, and that it makes nothing up: whatever it has a hash of, and so calls
+// complete, is something that was really sent.
 func Loss(t *testing.T, dir string, p parse.Protocol, more ...parse.Protocol) {
 	t.Helper()
 	each(t, dir, func(t *testing.T, b *playbook) {
+		sent := hashes(Bodies(t, b.Steps, p, more...))
+		seen := !slices.ContainsFunc(b.Steps, func(s Step) bool { return s.IsGap }) // all that was sent
 		for i := range b.Steps {
 			for _, n := range []int{len(b.Steps[i].Data), 0} {
 				lossy := append([]Step(nil), b.Steps...)
 				lossy[i] = Step{Dir: b.Steps[i].Dir, Gap: n, IsGap: true}
-				replay(t, p, more, lossy)
+				for hash := range hashes(Bodies(t, lossy, p, more...)) {
+					if seen && !sent[hash] {
+						t.Errorf("without segment %d there is a content with hash %s, which was never sent", i+1, hash)
+					}
+				}
 			}
 		}
 	})
@@ -92,6 +101,22 @@ func Bodies(t testing.TB, steps []Step, p parse.Protocol, more ...parse.Protocol
 		t.Fatal(err)
 	}
 	return c.bodies
+}
+
+// hashes returns the hashes of contents in events.
+func hashes(bodies []event.Body) map[string]bool {
+	found := map[string]bool{}
+	for _, b := range bodies {
+		r := (&event.Event{Body: b}).Record()
+		for i := range event.Fields {
+			if f := &event.Fields[i]; strings.HasSuffix(f.Name, ".sha256") {
+				if v := f.Value(r); v.IsValid() && v.String() != "" {
+					found[v.String()] = true
+				}
+			}
+		}
+	}
+	return found
 }
 
 func each(t *testing.T, dir string, f func(*testing.T, *playbook)) {
