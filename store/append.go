@@ -57,7 +57,7 @@ func (db *DB) append(ctx context.Context, recs []*event.Record, again bool) erro
 			return fmt.Errorf("append events: %w", err)
 		}
 		again = true // what has failed may have been stored all the same
-		db.counts.retried.Add(1)
+		db.counts.retried.Inc()
 		db.log.Warn("events not stored, trying again", "events", len(recs), "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
@@ -73,7 +73,7 @@ func (db *DB) appendOnce(ctx context.Context, recs []*event.Record, again bool) 
 		if err != nil {
 			return err
 		}
-		db.counts.known.Add(uint64(len(recs) - len(missing)))
+		db.counts.known.Add(float64(len(recs) - len(missing)))
 		recs = missing
 	}
 	if len(recs) == 0 {
@@ -88,7 +88,7 @@ func (db *DB) appendOnce(ctx context.Context, recs []*event.Record, again bool) 
 	if err := db.client.insert(ctx, "events", b.rows, b.input()); err != nil {
 		return err
 	}
-	db.counts.appended.Add(uint64(len(recs)))
+	db.counts.appended.Add(float64(len(recs)))
 	return nil
 }
 

@@ -71,10 +71,26 @@ func newClient(rawURL string) (*client, error) {
 func newSocketClient(path string) *client {
 	return &client{
 		http: &http.Client{Transport: &http.Transport{
-			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return socket.Dial(ctx, path) },
+			DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return dialPatiently(ctx, path) },
 			MaxIdleConnsPerHost: 16, DisableCompression: true,
 		}},
 		base: "http://vitrine-store/", database: defaultDatabase,
+	}
+}
+
+// restartTime is how long a request waits for an engine that is being started again.
+const restartTime = 5 * time.Second
+
+func dialPatiently(ctx context.Context, path string) (net.Conn, error) {
+	for late := time.Now().Add(restartTime); ; {
+		conn, err := socket.Dial(ctx, path)
+		if err == nil || ctx.Err() != nil || time.Now().After(late) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readyPoll):
+		}
 	}
 }
 
@@ -147,6 +163,9 @@ func (c *client) insert(ctx context.Context, table string, rows int, in proto.In
 	args := c.args(ctx, nil)
 	args.Set("query", sql.String())
 	args.Set("max_partitions_per_insert_block", "0") // an import may span any number of days
+	// Indexes are made by the first merge: a new part is small enough to be looked through, and each index is two more
+	// files to be synced.
+	args.Set("materialize_skip_indexes_on_insert", "0")
 	return c.do(ctx, http.MethodPost, "", args, bytes.NewReader(buf.Buf), func(io.Reader) error { return nil })
 }
 
@@ -173,6 +192,11 @@ func (c *client) do(ctx context.Context, method, path string, args url.Values, b
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
+	if !args.Has("query") {
+		// Tells the transport, not the server, that this may be sent again when a kept connection turns out to be dead.
+		// Everything but an insert may.
+		req.Header["X-Idempotency-Key"] = nil
+	}
 	if c.user != nil {
 		password, _ := c.user.Password()
 		req.Header.Set("X-ClickHouse-User", c.user.Username())
@@ -186,13 +210,29 @@ func (c *client) do(ctx context.Context, method, path string, args url.Values, b
 	if res.StatusCode != http.StatusOK {
 		return readError(res)
 	}
-	if err := read(res.Body); err != nil {
-		return err
+	in := &answer{r: res.Body}
+	err = read(in)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in)
 	}
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return unreachable(ctx, err)
+	if in.broken != nil {
+		return unreachable(ctx, in.broken)
 	}
-	return nil
+	return err
+}
+
+// answer remembers that it broke off, which a decoder may report as something else.
+type answer struct {
+	r      io.Reader
+	broken error
+}
+
+func (a *answer) Read(b []byte) (int, error) {
+	n, err := a.r.Read(b)
+	if err != nil && err != io.EOF {
+		a.broken = err
+	}
+	return n, err
 }
 
 // errUnreachable says that the database did not answer: whether it did what it was asked to is unknown.

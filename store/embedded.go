@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // engine keeps a vitrine-store process running.
@@ -23,7 +25,8 @@ type engine struct {
 	cfg      Embedded
 	log      *slog.Logger
 	client   *client
-	restarts atomic.Uint64
+	restarts prometheus.Counter
+	pid      atomic.Int64 // of the last process
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -34,11 +37,12 @@ const (
 	readyPoll = 20 * time.Millisecond
 	readyTime = 2 * time.Minute  // to open a big database
 	stopTime  = 20 * time.Second // to end running statements
-	steady    = time.Minute      // a process that lived as long has not failed at its start
+	steady    = 10 * time.Second // a process that lived as long has not failed at its start
+	lastStart = 2 * time.Second  // longest pause before the next process
 )
 
 // startEngine returns once the engine answers, or its first process has ended.
-func startEngine(ctx context.Context, cfg Embedded, log *slog.Logger) (*engine, error) {
+func startEngine(ctx context.Context, cfg Embedded, restarts prometheus.Counter, log *slog.Logger) (*engine, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
@@ -54,7 +58,7 @@ func startEngine(ctx context.Context, cfg Embedded, log *slog.Logger) (*engine, 
 		}
 		cfg.Program = filepath.Join(filepath.Dir(exe), "vitrine-store")
 	}
-	e := &engine{cfg: cfg, log: log, client: newSocketClient(filepath.Join(dir, "store.sock")), done: make(chan struct{})}
+	e := &engine{cfg: cfg, log: log, restarts: restarts, client: newSocketClient(filepath.Join(dir, "store.sock")), done: make(chan struct{})}
 	life, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	first := make(chan error, 1)
@@ -86,7 +90,7 @@ func (e *engine) supervise(ctx context.Context, first chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	started := false
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pause := firstPause; ; pause = min(2*pause, lastStart) {
 		began := time.Now()
 		err := e.runOnce(ctx, func() {
 			if !started {
@@ -105,7 +109,7 @@ func (e *engine) supervise(ctx context.Context, first chan<- error) {
 		if time.Since(began) > steady {
 			pause = firstPause
 		}
-		e.restarts.Add(1)
+		e.restarts.Inc()
 		e.log.Error("engine ended, starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
@@ -121,30 +125,25 @@ func (e *engine) runOnce(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	answering, stopPolling := context.WithTimeout(ctx, readyTime)
-	polled := make(chan error, 1)
-	go func() { polled <- e.poll(answering) }()
-	defer func() { <-polled }()
+	answers := make(chan bool, 1)
+	polling, stopPolling := context.WithTimeout(ctx, readyTime)
 	defer stopPolling()
-	select {
-	case err := <-polled:
-		polled <- nil
-		if err != nil && ctx.Err() == nil {
-			p.kill()
-			return errors.Join(errors.New("the engine does not answer"), <-p.ended)
+	go func() { answers <- e.poll(polling) == nil }()
+	for {
+		select {
+		case ok := <-answers:
+			switch {
+			case ok:
+				ready()
+			case ctx.Err() == nil:
+				p.kill()
+				return errors.Join(errors.New("the engine does not answer"), <-p.ended)
+			}
+		case err := <-p.ended:
+			return err
+		case <-ctx.Done():
+			return p.stop()
 		}
-		if err == nil {
-			ready()
-		}
-	case err := <-p.ended:
-		return err
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-p.ended:
-		return err
-	case <-ctx.Done():
-		return p.stop()
 	}
 }
 
@@ -195,6 +194,7 @@ func (e *engine) start() (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start vitrine-store: %w", err)
 	}
+	e.pid.Store(int64(cmd.Process.Pid))
 	p := &process{cmd: cmd, stdin: stdin, ended: make(chan error, 1)}
 	go func() {
 		last := e.forwardLog(stderr)

@@ -189,7 +189,7 @@ func (db *DB) drop(ctx context.Context, what, name string, parts []partInfo) err
 	for _, p := range parts {
 		rows += p.rows
 	}
-	db.counts.dropped.Add(rows)
+	db.counts.dropped.Add(float64(rows))
 	db.log.Info("old events dropped", "events", rows, "until", parts[len(parts)-1].newest)
 	return nil
 }

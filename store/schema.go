@@ -87,7 +87,7 @@ func createEvents() string {
 	return "CREATE TABLE events (" + strings.Join(defs, ", ") + `) ENGINE = ReplacingMergeTree
 		PARTITION BY toDate(time) ORDER BY (time, id)
 		SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 60,
-			max_bytes_to_merge_at_max_space_in_pool = 4294967296, index_granularity = 8192`
+			max_bytes_to_merge_at_max_space_in_pool = 4294967296, max_compress_block_size = 262144`
 }
 
 // migrate brings the schema to the newest version, adding columns for fields that are new.

@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 )
 
 // Config says where events are kept, and for how long.
@@ -22,6 +24,7 @@ type Config struct {
 	URL       string // of a ClickHouse server, as http(s)://user:password@host:port/database; empty for the embedded engine
 	Embedded  Embedded
 	Retention Retention
+	Metrics   prometheus.Registerer // may be nil
 }
 
 // Embedded says how the engine is run.
@@ -53,22 +56,29 @@ type DB struct {
 	counts  counts
 }
 
-// counts are the numbers behind Counters.
-type counts struct{ appended, known, dropped, retried atomic.Uint64 }
+// counts are what the store has done since it was opened.
+type counts struct {
+	appended prometheus.Counter // events inserted
+	known    prometheus.Counter // redelivered events that were there already
+	retried  prometheus.Counter // inserts that had to be tried again
+	dropped  prometheus.Counter // events dropped by retention
+	restarts prometheus.Counter // of the embedded engine, after it had ended by itself
+}
 
-// Counters are what the store has done since it was opened.
-type Counters struct {
-	Appended uint64 // events inserted
-	Known    uint64 // redelivered events that were there already
-	Retried  uint64 // inserts that had to be tried again
-	Dropped  uint64 // events dropped by retention
-	Restarts uint64 // of the embedded engine, after it had ended by itself
+func newCounts(reg prometheus.Registerer) counts {
+	return counts{
+		appended: telemetry.Counter(reg, "store_appended_events", "Events that were inserted."),
+		known:    telemetry.Counter(reg, "store_known_events", "Redelivered events that were stored already."),
+		retried:  telemetry.Counter(reg, "store_retried_inserts", "Inserts that had to be tried again."),
+		dropped:  telemetry.Counter(reg, "store_retention_dropped_events", "Events that were dropped by retention."),
+		restarts: telemetry.Counter(reg, "store_engine_restarts", "Restarts of the embedded engine after it had ended by itself."),
+	}
 }
 
 // Open starts the embedded engine, or connects to the server, and brings the schema up to date. It waits for the database
 // until ctx ends, which has no meaning afterwards. Close must be called.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
-	db := &DB{cfg: cfg, log: log.With("component", "store")}
+	db := &DB{cfg: cfg, log: log.With("component", "store"), counts: newCounts(cfg.Metrics)}
 	db.batches.New = func() any { return newBatch(allFields) }
 	if err := db.connect(ctx); err != nil {
 		return nil, err
@@ -89,7 +99,7 @@ func (db *DB) connect(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	if db.engine, err = startEngine(ctx, db.cfg.Embedded, db.log); err != nil {
+	if db.engine, err = startEngine(ctx, db.cfg.Embedded, db.counts.restarts, db.log); err != nil {
 		return fmt.Errorf("start the embedded engine: %w", err)
 	}
 	db.client = db.engine.client
@@ -110,15 +120,6 @@ func (db *DB) Close() error {
 		return db.engine.stop()
 	}
 	return nil
-}
-
-// Counters returns what has been counted.
-func (db *DB) Counters() Counters {
-	c := Counters{Appended: db.counts.appended.Load(), Known: db.counts.known.Load(), Retried: db.counts.retried.Load(), Dropped: db.counts.dropped.Load()}
-	if db.engine != nil {
-		c.Restarts = db.engine.restarts.Load()
-	}
-	return c
 }
 
 // Health is the state of the store.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,7 @@ func filled(next func() uint64) *event.Record {
 		f := &event.Fields[i]
 		f.Set(r, randomValue(f, next))
 	}
+	r.Time = noon.Add(time.Duration(next() % uint64(72*time.Hour))) // each day is a part
 	return r
 }
 
@@ -155,14 +157,20 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 	if err := db.Append(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range want {
-		got, err := db.Event(t.Context(), w.ID)
-		if err != nil {
-			t.Fatalf("%s: %v", w.ID, err)
-		}
-		if diff := cmp.Diff(w, got, equal); diff != "" {
-			t.Fatalf("%s: -want +got:\n%s", w.ID, diff)
-		}
+	page, err := db.Search(t.Context(), Search{Limit: MaxLimit, WithBodies: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(want, func(a, b *event.Record) int { return b.Time.Compare(a.Time) })
+	if diff := cmp.Diff(want, page.Records, equal); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	got, err := db.Event(t.Context(), want[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[0], got, equal); diff != "" {
+		t.Errorf("one event: -want +got:\n%s", diff)
 	}
 	if _, err := db.Event(t.Context(), flow.NewID(time.Now(), 9, 9)); err != ErrNotFound {
 		t.Errorf("an event that isn't there: %v", err)

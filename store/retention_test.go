@@ -1,0 +1,130 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// bulky returns n records from a time on that do not compress.
+func bulky(n int, at time.Time) []*event.Record {
+	out := make([]*event.Record, n)
+	for i := range out {
+		body := make([]byte, 1000)
+		for j := range body {
+			body[j] = byte((i*7919 + j*104729) * (j + i) >> 3)
+		}
+		out[i] = &event.Record{ID: flow.NewID(at, 1, uint64(i)), Time: at.Add(time.Duration(i) * time.Second).UTC(), Kind: event.KindUnknown, Unknown: &event.Unknown{ToServer: body}}
+	}
+	return out
+}
+
+// days returns on which days there are events, the newest first.
+func days(t *testing.T, db *DB) (out []string) {
+	t.Helper()
+	p, err := db.Search(t.Context(), Search{Limit: MaxLimit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range p.Records {
+		if d := r.Time.Format(time.DateOnly); len(out) == 0 || out[len(out)-1] != d {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func codes(db *DB) (out []string) {
+	for _, a := range db.Alarms() {
+		out = append(out, a.Code)
+	}
+	return out
+}
+
+func TestRetentionByAge(t *testing.T) {
+	db := openDB(t, Retention{MaxAge: 48 * time.Hour, MinFree: 1})
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for d := range 5 {
+		if err := db.Append(t.Context(), bulky(2, now.AddDate(0, 0, -d))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Retain(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"2026-11-20", "2026-11-19", "2026-11-18"}, days(t, db)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := codes(db); got != nil {
+		t.Errorf("alarms %v, want none: this is what was asked for", got)
+	}
+}
+
+// With a limit on disk space whole days go first, the oldest before the others; then the oldest pieces of the one that is left.
+func TestRetentionBySize(t *testing.T) {
+	db := openDB(t, Retention{MaxBytes: 1, MinFree: 1})
+	if err := db.client.exec(t.Context(), "SYSTEM STOP MERGES events"); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	var kept []*event.Record
+	for d := range 3 {
+		for hour := range 3 {
+			kept = bulky(200, now.AddDate(0, 0, d).Add(time.Duration(hour)*time.Hour))
+			if err := db.Append(t.Context(), kept); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	parts, err := db.parts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := int64(parts[0].bytes)
+	for _, tc := range []struct {
+		name      string
+		maxBytes  int64
+		rows      int
+		wantAlarm []string
+	}{
+		{"room enough", 100 * piece, 1800, nil},
+		{"one day too much", 8*piece + piece/2, 1200, []string{AlarmEarly}},
+		{"one more", 4 * piece, 600, []string{AlarmEarly}},
+		{"part of a day", 2*piece + piece/2, 400, []string{AlarmEarly}},
+		{"settled", 2*piece + piece/2, 400, nil},
+		{"the newest piece stays", 1, 200, []string{AlarmEarly}},
+	} {
+		db.cfg.Retention.MaxBytes = tc.maxBytes
+		if err := db.Retain(t.Context(), now); err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		if rows, _ := count(t, db); rows != tc.rows {
+			t.Errorf("%s: %d rows, want %d", tc.name, rows, tc.rows)
+		}
+		if diff := cmp.Diff(tc.wantAlarm, codes(db)); diff != "" {
+			t.Errorf("%s: alarms: -want +got:\n%s", tc.name, diff)
+		}
+	}
+	if _, err := db.Event(t.Context(), kept[0].ID); err != nil {
+		t.Errorf("an event of the newest piece: %v", err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	db := openDB(t, Retention{})
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	if err := db.Append(t.Context(), bulky(100, at)); err != nil {
+		t.Fatal(err)
+	}
+	h, err := db.Health(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.Events != 100 || h.Bytes == 0 || !h.Oldest.Equal(at) || h.Free == 0 || h.Total < h.Free {
+		t.Errorf("health %+v", h)
+	}
+}
