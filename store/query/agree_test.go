@@ -168,7 +168,7 @@ func TestSQLAndMatchAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked, found := 0, 0
-	for asked < 200 && !t.Failed() {
+	for asked < 150 && !t.Failed() {
 		f, err := query.Parse(randomQuery(r, 3))
 		if err != nil {
 			continue
