@@ -449,3 +449,50 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		}
 	}
 }
+
+// TestCutShort ends the capture within a record.
+func TestCutShort(t *testing.T) {
+	eachKind(t, func(t *testing.T, rec *recording) {
+		last := 0
+		for i, c := range rec.chunks {
+			if c.dir == flow.ToClient && len(c.b) > 1000 {
+				last = i
+			}
+		}
+		chunks := slices.Clone(rec.chunks[:last+1])
+		chunks[last].b = chunks[last].b[:len(chunks[last].b)-10]
+		s, h := replay(storeOf(rec.keys.Bytes()), chunks)
+		_, d := s.Facts()
+		if d != (flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromKeys, Reason: flow.GapInRecords}) || h.lost[flow.ToClient] != 1 {
+			t.Errorf("got %+v, %d losses told", d, h.lost[flow.ToClient])
+		}
+		if !bytes.HasPrefix(rec.said[flow.ToClient], h.plain[flow.ToClient]) {
+			t.Error("heard what was not said")
+		}
+	})
+}
+
+// TestAfterCloseNotify goes on in the clear after the end of TLS, as some protocols do.
+func TestAfterCloseNotify(t *testing.T) {
+	rec := tls13(t, dialogue...)
+	chunks := append(slices.Clone(rec.chunks), chunk{flow.ToServer, time.Time{}, []byte("QUIT\r\nno record")})
+	s, h := replay(storeOf(rec.keys.Bytes()), chunks)
+	mustHear(t, rec, s, h)
+}
+
+// TestRevision lets a caller learn of new facts without asking for them after every packet.
+func TestRevision(t *testing.T) {
+	rec := tls13(t, dialogue...)
+	s := newWorker(storeOf(rec.keys.Bytes())).NewSession(&heard{})
+	var known flow.TLS
+	revision := s.Revision()
+	for _, c := range rec.chunks {
+		s.Data(c.dir, c.at, c.b)
+		facts, _ := s.Facts()
+		facts.PlaintextBytes, facts.LostBytes = 0, 0
+		if diff := cmp.Diff(known, facts); diff != "" && s.Revision() == revision {
+			t.Errorf("facts changed, the revision did not: %s", diff)
+		}
+		known, revision = facts, s.Revision()
+	}
+}

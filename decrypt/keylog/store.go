@@ -9,7 +9,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt"
 )
 
-// DefaultSessions is how many sessions a Store keeps unless told otherwise: some 200 MB of TLS 1.3 secrets.
+// DefaultSessions is how many sessions a Store keeps unless told otherwise: some 350 MB of TLS 1.3 secrets.
 const DefaultSessions = 1 << 20
 
 // maxCandidates is how many different secrets of one label a session may have: key taps write wrong ones before the right one.
