@@ -66,7 +66,7 @@ func (p *pairing) message(dir flow.Direction, b []byte) bool {
 	m := message{room: p.out.Limits.Header, text: p.text[:0]}
 	ok := m.read(b)
 	p.text = m.text
-	for _, code := range m.anomalies() {
+	for _, code := range m.odd {
 		p.out.Anomaly(code)
 	}
 	switch {

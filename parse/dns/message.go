@@ -38,7 +38,7 @@ type message struct {
 	opts      int
 	extended  uint8 // upper bits of the response code
 	dnssecOK  bool
-	odd       []string
+	odd       []string // anomalies
 
 	room int // characters of record text that may still be kept
 	text []byte
@@ -143,8 +143,6 @@ func (m *message) note(code string) {
 	}
 	m.odd = append(m.odd, code)
 }
-
-func (m *message) anomalies() []string { return m.odd }
 
 func (m *message) answer() bool { return m.flags&bitAnswer != 0 }
 

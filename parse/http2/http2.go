@@ -176,25 +176,28 @@ func (p *parser) step(dir flow.Direction, b []byte) (int, bool) {
 		return 0, false
 	}
 	f := frameOf(b)
-	if f.length > h.longest && !p.half[dir.Reverse()].gapped || f.typ != typeData && f.length > p.room() {
-		p.out.Anomaly(frameTooLarge)
-	}
-	switch size := headerSize + f.length; {
+	size := headerSize + f.length
+	switch whole := f.known() && f.length <= p.room(); {
 	case f.typ == typeData:
 		return p.beginData(dir, h, f, b)
-	case !f.known():
-		h.skip(f, f.length)
-		return headerSize, true
-	case f.length > p.room():
-		p.missed(h, f)
-		h.skip(f, f.length)
-		return headerSize, true
-	case len(b) < size:
+	case whole && len(b) < size:
 		h.frame, h.missing = f, size-len(b)
 		return 0, false
-	default:
+	case whole:
+		p.checkLength(dir, h, f)
 		p.control(dir, h, f, b[headerSize:size])
 		return size, true
+	}
+	p.checkLength(dir, h, f)
+	p.missed(h, f)
+	h.skip(f, f.length)
+	return headerSize, true
+}
+
+// checkLength tells of a frame that is longer than it may be.
+func (p *parser) checkLength(dir flow.Direction, h *half, f frame) {
+	if f.length > h.longest && !p.half[dir.Reverse()].gapped || f.typ != typeData && f.known() && f.length > p.room() {
+		p.out.Anomaly(frameTooLarge)
 	}
 }
 
@@ -221,6 +224,7 @@ func (h *half) skip(f frame, n int) { h.frame, h.left, h.padding = f, n, n }
 // beginData takes the header of a DATA frame, and the length of its padding.
 func (p *parser) beginData(dir flow.Direction, h *half, f frame, b []byte) (int, bool) {
 	if !f.valid() {
+		p.checkLength(dir, h, f)
 		p.out.Anomaly(badFrame)
 		h.skip(f, f.length)
 		return headerSize, true
@@ -238,6 +242,7 @@ func (p *parser) beginData(dir flow.Direction, h *half, f frame, b []byte) (int,
 			padding = left
 		}
 	}
+	p.checkLength(dir, h, f)
 	p.interrupt(h)
 	p.openData(dir, f.stream)
 	if h.frame, h.left, h.padding = f, left, padding; left == 0 {
