@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +15,15 @@ import (
 // defaultData is where an installed Vitrine keeps its data.
 const defaultData = "/var/lib/vitrine"
 
-// openDataFolder makes the folder if it is missing, private to its owner, and keeps other instances out until the file that it
-// returns is closed.
-func openDataFolder(dir string) (*os.File, error) {
+// dataFolder is the folder that everything is kept in, for as long as it is ours.
+type dataFolder struct {
+	lock *os.File // holds the number of the process that has it
+	// crashed says that the process which had the folder before was killed: its children may still be ending.
+	crashed bool
+}
+
+// openDataFolder makes the folder if it is missing, private to its owner, and keeps other instances out until close.
+func openDataFolder(dir string) (*dataFolder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w; choose another one with --data", err)
 	}
@@ -26,28 +31,34 @@ func openDataFolder(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write to data folder: %w; choose another one with --data", err)
 	}
-	if err := takeLock(lock, dir); err != nil {
+	d := &dataFolder{lock: lock}
+	if err := d.take(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return lock, nil
+	return d, nil
 }
 
-// takeLock locks the file and writes this process's number into it, for who is refused.
-func takeLock(lock *os.File, dir string) error {
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		owner, _ := os.ReadFile(lock.Name())
-		return fmt.Errorf("another vitrine (process %s) is using %s: stop it, or choose another folder with --data", strings.TrimSpace(string(owner)), dir)
+// take locks the folder and leaves this process's number there, for whoever is refused.
+func (d *dataFolder) take(dir string) error {
+	owner := make([]byte, 20)
+	n, _ := d.lock.ReadAt(owner, 0)
+	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("another vitrine (process %s) is using %s: stop it, or choose another folder with --data", owner[:n], dir)
 	} else if err != nil {
 		return fmt.Errorf("lock data folder: %w", err)
 	}
-	if err := lock.Truncate(0); err != nil {
+	d.crashed = n > 0
+	if err := d.lock.Truncate(0); err != nil {
 		return fmt.Errorf("write to data folder: %w", err)
 	}
-	if _, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+	if _, err := d.lock.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0); err != nil {
 		return fmt.Errorf("write to data folder: %w", err)
 	}
 	return nil
 }
+
+// close gives the folder up in good order.
+func (d *dataFolder) close() error { return errors.Join(d.lock.Truncate(0), d.lock.Close()) }
 
 // access is how the command line on the same machine reaches a running vitrine up. It lies in the data folder, readable by its
 // owner only.

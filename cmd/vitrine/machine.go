@@ -38,6 +38,7 @@ type machine struct {
 	url      string // of the console
 	password string // of a new account, or empty
 
+	folder    *dataFolder
 	keys      *keylog.Store
 	inspector *inspect.Inspector
 	sensor    *sensor.Sensor // nil if it is off
@@ -79,12 +80,11 @@ func (m *machine) close() error {
 
 func (m *machine) closeLater(f func() error) { m.closers = append(m.closers, f) }
 
-func (m *machine) openFolder(context.Context) error {
-	lock, err := openDataFolder(m.cfg.Data)
-	if err != nil {
+func (m *machine) openFolder(context.Context) (err error) {
+	if m.folder, err = openDataFolder(m.cfg.Data); err != nil {
 		return err
 	}
-	m.closeLater(lock.Close)
+	m.closeLater(m.folder.close)
 	if m.host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("read host name: %w", err)
 	}
@@ -214,14 +214,28 @@ func (m *machine) openBus(ctx context.Context) (err error) {
 	return nil
 }
 
+// orphanTime is how long the engine of a process that was killed may take to end.
+const orphanTime = 30 * time.Second
+
+// openStore opens the event store; after a crash it waits until the engine of the process before is gone.
 func (m *machine) openStore(ctx context.Context) (err error) {
 	cfg := m.cfg.store()
-	cfg.Metrics = m.metrics
-	if m.db, err = store.Open(ctx, cfg, m.log); err != nil {
-		return err
+	for end := time.Now().Add(orphanTime); ; {
+		counters := prometheus.NewRegistry()
+		cfg.Metrics = counters
+		if m.db, err = store.Open(ctx, cfg, m.log); err == nil {
+			m.closeLater(m.db.Close)
+			return m.metrics.Register(counters)
+		}
+		if !m.folder.crashed || cfg.URL != "" || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		m.log.Warn("the event store does not open after a crash: will try again", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
 	}
-	m.closeLater(m.db.Close)
-	return nil
 }
 
 func (m *machine) openServer(context.Context) error {
