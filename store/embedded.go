@@ -242,7 +242,11 @@ func (e *engine) forwardLog(r io.Reader) (last string) {
 				last = l.Msg
 			}
 		}
-		e.log.Log(context.Background(), l.Level, l.Msg, "process", "vitrine-store", "error", l.Error)
+		attrs := []slog.Attr{slog.String("process", "vitrine-store")}
+		if l.Error != "" {
+			attrs = append(attrs, slog.String("error", l.Error))
+		}
+		e.log.LogAttrs(context.Background(), l.Level, l.Msg, attrs...)
 	}
 	_, _ = io.Copy(io.Discard, r) // after a line that was too long
 	return last

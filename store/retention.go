@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -14,25 +15,26 @@ import (
 // partInfo is one part of the table: a sorted piece of one partition, which is a day.
 type partInfo struct {
 	name, partition string
-	oldest, newest  time.Time // to the second
+	oldest, newest  time.Time // of its events, to the second
+	written         time.Time // when the part was made, by an insert or a merge
 	rows, bytes     uint64
 }
 
 // parts returns the parts of the table, the oldest first.
 func (db *DB) parts(ctx context.Context) ([]partInfo, error) {
 	var (
-		name, partition proto.ColStr
-		oldest, newest  proto.ColDateTime
-		rows, bytes     proto.ColUInt64
-		out             []partInfo
+		name, partition         proto.ColStr
+		oldest, newest, written proto.ColDateTime
+		rows, bytes             proto.ColUInt64
+		out                     []partInfo
 	)
-	err := db.client.query(ctx, `SELECT name, partition_id, min_time, max_time, rows, bytes_on_disk FROM system.parts
+	err := db.client.query(ctx, `SELECT name, partition_id, min_time, max_time, modification_time, rows, bytes_on_disk FROM system.parts
 		WHERE database = currentDatabase() AND table = 'events' AND active ORDER BY partition_id, max_time, name`, nil,
 		proto.Results{{Name: "name", Data: &name}, {Name: "partition_id", Data: &partition}, {Name: "min_time", Data: &oldest},
-			{Name: "max_time", Data: &newest}, {Name: "rows", Data: &rows}, {Name: "bytes_on_disk", Data: &bytes}},
+			{Name: "max_time", Data: &newest}, {Name: "modification_time", Data: &written}, {Name: "rows", Data: &rows}, {Name: "bytes_on_disk", Data: &bytes}},
 		func(n int) error {
 			for i := range n {
-				out = append(out, partInfo{name.Row(i), partition.Row(i), oldest.Row(i).UTC(), newest.Row(i).UTC(), rows.Row(i), bytes.Row(i)})
+				out = append(out, partInfo{name.Row(i), partition.Row(i), oldest.Row(i).UTC(), newest.Row(i).UTC(), written.Row(i).UTC(), rows.Row(i), bytes.Row(i)})
 			}
 			return nil
 		})
@@ -82,20 +84,33 @@ func (db *DB) Retain(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// dropOld drops the days of which all is too old, and returns the parts that are left.
+// dropOld drops the days whose events are all too old, and returns the parts that are left. A day stays as long after
+// something was written to it: an old capture that is imported today is there for its time too.
 func (db *DB) dropOld(ctx context.Context, parts []partInfo, now time.Time) ([]partInfo, error) {
 	if db.cfg.Retention.MaxAge <= 0 {
 		return parts, nil
 	}
 	limit := now.Add(-db.cfg.Retention.MaxAge).UTC().Truncate(24 * time.Hour)
-	for len(parts) > 0 && parts[0].newest.Before(limit) {
-		n, err := db.dropPartition(ctx, parts)
-		if err != nil {
-			return parts, err
+	var left []partInfo
+	for len(parts) > 0 {
+		n := samePartition(parts)
+		day := parts[:n]
+		if slices.ContainsFunc(day, func(p partInfo) bool { return !p.newest.Before(limit) || !p.written.Before(limit) }) {
+			left = append(left, day...)
+		} else if err := db.drop(ctx, "PARTITION ID", day[0].partition, day); err != nil {
+			return nil, err
 		}
 		parts = parts[n:]
 	}
-	return parts, nil
+	return left, nil
+}
+
+// samePartition returns how many of the parts are in the partition of the first.
+func samePartition(parts []partInfo) (n int) {
+	for n < len(parts) && parts[n].partition == parts[0].partition {
+		n++
+	}
+	return n
 }
 
 // Defaults of Retention.MinFree.
@@ -152,13 +167,11 @@ func (db *DB) makeRoom(ctx context.Context) error {
 func (db *DB) dropOldest(ctx context.Context, parts []partInfo, want int64) (freed int64, err error) {
 	var until time.Time
 	for freed < want && len(parts) > 1 {
-		n := 1
-		if parts[0].partition != parts[len(parts)-1].partition {
-			n, err = db.dropPartition(ctx, parts)
-		} else {
-			err = db.drop(ctx, "PART", parts[0].name, parts[:1])
+		what, name, n := "PARTITION ID", parts[0].partition, samePartition(parts)
+		if n == len(parts) {
+			what, name, n = "PART", parts[0].name, 1
 		}
-		if err != nil {
+		if err := db.drop(ctx, what, name, parts[:n]); err != nil {
 			return freed, err
 		}
 		for _, p := range parts[:n] {
@@ -171,14 +184,6 @@ func (db *DB) dropOldest(ctx context.Context, parts []partInfo, want int64) (fre
 		db.alarms.raise(AlarmEarly, fmt.Sprintf("disk space is short: events up to %s were dropped before their time; make space, or lower the retention", until.Format(time.DateTime)))
 	}
 	return freed, nil
-}
-
-// dropPartition drops the partition of the first part, and returns how many of the parts were in it.
-func (db *DB) dropPartition(ctx context.Context, parts []partInfo) (n int, err error) {
-	for n < len(parts) && parts[n].partition == parts[0].partition {
-		n++
-	}
-	return n, db.drop(ctx, "PARTITION ID", parts[0].partition, parts[:n])
 }
 
 func (db *DB) drop(ctx context.Context, what, name string, parts []partInfo) error {

@@ -1,23 +1,26 @@
 package store
 
 import (
+	"context"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
 // bulky returns n records from a time on that do not compress.
 func bulky(n int, at time.Time) []*event.Record {
 	out := make([]*event.Record, n)
+	rnd := rand.NewChaCha8([32]byte{})
 	for i := range out {
 		body := make([]byte, 1000)
-		for j := range body {
-			body[j] = byte((i*7919 + j*104729) * (j + i) >> 3)
-		}
+		rnd.Read(body)
 		out[i] = &event.Record{ID: flow.NewID(at, 1, uint64(i)), Time: at.Add(time.Duration(i) * time.Second).UTC(), Kind: event.KindUnknown, Unknown: &event.Unknown{ToServer: body}}
 	}
 	return out
@@ -47,17 +50,31 @@ func codes(db *DB) (out []string) {
 
 func TestRetentionByAge(t *testing.T) {
 	db := openDB(t, Retention{MaxAge: 48 * time.Hour, MinFree: 1})
-	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	for d := range 5 {
-		if err := db.Append(t.Context(), bulky(2, now.AddDate(0, 0, -d))); err != nil {
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	for d := -3; d < 3; d++ {
+		if err := db.Append(t.Context(), bulky(2, today.AddDate(0, 0, d))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Retain(t.Context(), now); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"2026-11-20", "2026-11-19", "2026-11-18"}, days(t, db)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	for _, tc := range []struct {
+		name string
+		now  time.Time
+		want []int // days that are left
+	}{
+		{"just imported", today.Add(time.Hour), []int{2, 1, 0, -1, -2, -3}},
+		{"on the second day nothing is dropped", today.Add(48 * time.Hour), []int{2, 1, 0, -1, -2, -3}},
+		{"on the third all up to today is", today.Add(73 * time.Hour), []int{2, 1}},
+	} {
+		if err := db.Retain(t.Context(), tc.now); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, d := range tc.want {
+			want = append(want, today.AddDate(0, 0, d).Format(time.DateOnly))
+		}
+		if diff := cmp.Diff(want, days(t, db)); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", tc.name, diff)
+		}
 	}
 	if got := codes(db); got != nil {
 		t.Errorf("alarms %v, want none: this is what was asked for", got)
@@ -126,5 +143,39 @@ func TestHealth(t *testing.T) {
 	}
 	if h.Events != 100 || h.Bytes == 0 || !h.Oldest.Equal(at) || h.Free == 0 || h.Total < h.Free {
 		t.Errorf("health %+v", h)
+	}
+}
+
+// A full disk costs the oldest events, never the newest, and says so.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
+		testkit.SkipIfNotSupported(t, err)
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the store is closed
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	db := openDir(t, dir, Retention{MinFree: 1})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var last []*event.Record
+	for d := range 40 { // 2 MB each
+		last = bulky(2000, noon.AddDate(0, 0, d))
+		if err := db.Append(ctx, last); err != nil {
+			t.Fatalf("day %d: %v", d, err)
+		}
+	}
+	kept := days(t, db)
+	if want := last[0].Time.Format(time.DateOnly); kept[0] != want || len(kept) < 3 || len(kept) > 30 {
+		t.Errorf("days %v are left", kept)
+	}
+	if diff := cmp.Diff([]string{AlarmEarly}, codes(db)); diff != "" {
+		t.Errorf("alarms: -want +got:\n%s", diff)
+	}
+	if _, err := db.Event(ctx, last[0].ID); err != nil {
+		t.Errorf("acknowledged event: %v", err)
 	}
 }
