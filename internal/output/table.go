@@ -22,7 +22,7 @@ var columns = []column{
 	{"KIND", 9, func(r *event.Record) string { return string(r.Kind) }},
 	{"CLIENT", 21, func(r *event.Record) string { return r.Client.String() }},
 	{"SERVER", 21, func(r *event.Record) string { return r.Server.String() }},
-	{"DECRYPTED", 9, decrypted},
+	{"DECRYPTED", 19, decrypted},
 }
 
 // decrypted says how a TLS connection was seen into, or why not.
