@@ -42,13 +42,18 @@ type instance struct {
 	dir, url, announced string
 	cmd                 *exec.Cmd
 	stderr              *bytes.Buffer
+	namespace           *testkit.Namespace // that it runs in; nil for the test's own
 }
 
 // startUp runs vitrine up until the end of the test and returns once it has announced itself.
 func startUp(t testing.TB, dir string, args ...string) *instance {
 	t.Helper()
-	i := &instance{dir: dir, stderr: new(bytes.Buffer)}
-	i.cmd = upCommand(t, dir, args...)
+	return startInstance(t, dir, upCommand(t, dir, args...))
+}
+
+func startInstance(t testing.TB, dir string, cmd *exec.Cmd) *instance {
+	t.Helper()
+	i := &instance{dir: dir, cmd: cmd, stderr: new(bytes.Buffer)}
 	i.cmd.Stderr = i.stderr
 	stdout, err := i.cmd.StdoutPipe()
 	if err != nil {
