@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vitrine-ndr/vitrine/internal/chdb"
 	"github.com/vitrine-ndr/vitrine/internal/chdb/httpd"
 	"github.com/vitrine-ndr/vitrine/internal/chdb/socket"
@@ -33,6 +35,7 @@ func main() {
 		}
 		os.Exit(2)
 	}
+	unix.Umask(0o077) // what the engine writes is decrypted traffic
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if o.child {
