@@ -32,6 +32,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"inspect", "parse event flow source"},
 
 	{"bus", "event internal/..."},
+	{"store/storetest", "store internal/testkit"}, // a store for other packages' tests
 	{"store/query", "event flow"},
 	{"store/blob", "capture flow source internal/..."},
 	{"store", "event flow store/query internal/..."},
@@ -105,7 +106,7 @@ func TestProgramsStaySmall(t *testing.T) {
 }
 
 func TestTestKitsStayInTests(t *testing.T) {
-	kits := []string{"internal/testkit", "parse/parsetest", "source/sourcetest"}
+	kits := []string{"internal/testkit", "parse/parsetest", "source/sourcetest", "store/storetest"}
 	for _, p := range ourPackages(t) {
 		for _, imported := range p.Imports {
 			name := strings.TrimPrefix(imported, module)

@@ -9,7 +9,7 @@ import (
 
 // The sizes of code that people read in one go. Generated code is exempt; tests are only held to maxFile.
 const (
-	medianFile, p90File, maxFile = 120, 350, 600
+	medianFile, p90File, maxFile = 130, 350, 600
 	medianFunc, p90Func, maxFunc = 10, 40, 80
 	maxFiles                     = 12 // in a package: 10 as a rule
 )
