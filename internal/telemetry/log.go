@@ -25,13 +25,21 @@ func newTextLogger(out io.Writer, level slog.Leveler) *slog.Logger {
 }
 
 func newJSONLogger(out io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(&jsonWriter{out: out}, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewJSONHandler(&jsonWriter{out: out}, &slog.HandlerOptions{Level: level, ReplaceAttr: readable}))
 }
 
 // shortTime leaves the date out of what a person watches live.
 func shortTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.String(a.Key, a.Value.Time().Format("15:04:05.000"))
+	}
+	return a
+}
+
+// readable writes durations as people do: nobody can tell 14712815 from its unit.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().String())
 	}
 	return a
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,8 +44,8 @@ func TestNewLoggerWritesJSONToAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	NewLogger(f, slog.LevelInfo).Info("hello")
-	if b, err := os.ReadFile(f.Name()); err != nil || !json.Valid(b) {
+	NewLogger(f, slog.LevelInfo).Info("hello", "took", 1500*time.Millisecond)
+	if b, err := os.ReadFile(f.Name()); err != nil || !json.Valid(b) || !strings.Contains(string(b), `"took":"1.5s"`) {
 		t.Errorf("log holds %q, %v", b, err)
 	}
 }
