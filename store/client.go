@@ -79,7 +79,10 @@ func newSocketClient(path string) *client {
 }
 
 // restartTime is how long a request waits for an engine that is being started again.
-const restartTime = 5 * time.Second
+const (
+	restartTime = 5 * time.Second
+	dialPause   = 20 * time.Millisecond
+)
 
 func dialPatiently(ctx context.Context, path string) (net.Conn, error) {
 	for late := time.Now().Add(restartTime); ; {
@@ -89,7 +92,7 @@ func dialPatiently(ctx context.Context, path string) (net.Conn, error) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(readyPoll):
+		case <-time.After(dialPause):
 		}
 	}
 }

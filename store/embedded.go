@@ -34,7 +34,6 @@ type engine struct {
 }
 
 const (
-	readyPoll = 20 * time.Millisecond
 	readyTime = 2 * time.Minute  // to open a big database
 	stopTime  = 20 * time.Second // to end running statements
 	steady    = 10 * time.Second // a process that lived as long has not failed at its start
@@ -125,20 +124,15 @@ func (e *engine) runOnce(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	answers := make(chan bool, 1)
-	polling, stopPolling := context.WithTimeout(ctx, readyTime)
-	defer stopPolling()
-	go func() { answers <- e.poll(polling) == nil }()
+	late := time.After(readyTime)
 	for {
 		select {
-		case ok := <-answers:
-			switch {
-			case ok:
-				ready()
-			case ctx.Err() == nil:
-				p.kill()
-				return errors.Join(errors.New("the engine does not answer"), <-p.ended)
-			}
+		case <-p.ready:
+			late = nil
+			ready()
+		case <-late:
+			p.kill()
+			return errors.Join(errors.New("the engine does not get ready"), <-p.ended)
 		case err := <-p.ended:
 			return err
 		case <-ctx.Done():
@@ -147,26 +141,12 @@ func (e *engine) runOnce(ctx context.Context, ready func()) error {
 	}
 }
 
-// poll waits until the engine answers.
-func (e *engine) poll(ctx context.Context) error {
-	for {
-		err := e.client.ping(ctx)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(readyPoll):
-		}
-	}
-}
-
 // process is one run of vitrine-store.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
-	ended chan error // gets one value
+	ready chan struct{} // gets one value once it answers
+	ended chan error    // gets one value
 }
 
 func (e *engine) start() (*process, error) {
@@ -187,6 +167,10 @@ func (e *engine) start() (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -195,8 +179,12 @@ func (e *engine) start() (*process, error) {
 		return nil, fmt.Errorf("start vitrine-store: %w", err)
 	}
 	e.pid.Store(int64(cmd.Process.Pid))
-	p := &process{cmd: cmd, stdin: stdin, ended: make(chan error, 1)}
+	p := &process{cmd: cmd, stdin: stdin, ready: make(chan struct{}, 1), ended: make(chan error, 1)}
 	go func() {
+		// One line, by which the process says that it answers. An answer at the socket could be another process's.
+		if n, _ := stdout.Read(make([]byte, len("ready\n"))); n > 0 {
+			p.ready <- struct{}{}
+		}
 		last := e.forwardLog(stderr)
 		err := cmd.Wait()
 		if err != nil && last != "" {

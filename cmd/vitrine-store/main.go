@@ -62,7 +62,7 @@ func (o *options) parse(args []string) error {
 	f.IntVar(&o.engine.Connections, "connections", 8, "statements at a time")
 	f.StringVar(&o.library, "library", "", "libchdb.so; by default $VITRINE_LIBCHDB, then beside this program, then /usr/lib/vitrine")
 	f.StringVar(&o.socket, "socket", "", "socket to listen on; by default store.sock in the data folder")
-	f.BoolVar(&o.child, "child", false, "stop when standard input ends, as it does when the parent dies")
+	f.BoolVar(&o.child, "child", false, "print ready when it is, and stop when standard input ends, as it does when the parent dies")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	log.Info("engine ready", "socket", o.socket)
+	if o.child {
+		fmt.Println("ready") // for the parent, which cannot tell by the socket whose it is
+	}
 	select {
 	case err = <-served:
 	case <-ctx.Done():
