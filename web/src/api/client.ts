@@ -16,7 +16,10 @@ export class APIError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** Valid iff a search is wrong. */
     readonly mistake?: Mistake,
+    /** Which part of the request is wrong, if one is. */
+    readonly location?: string,
   ) {
     super(message);
   }
@@ -47,7 +50,7 @@ export async function answer<T>(request: Promise<Answer<T>>): Promise<T> {
 export function problem(status: number, body: unknown): APIError {
   const doc: Problem = typeof body === "object" && body !== null ? (body as Problem) : { type: "" };
   const detail = doc.errors?.[0];
-  return new APIError(status, detail?.message ?? doc.detail ?? "", mistakeOf(detail));
+  return new APIError(status, detail?.message ?? doc.detail ?? "", mistakeOf(detail), detail?.location);
 }
 
 function mistakeOf(detail: components["schemas"]["ErrorDetail"] | undefined): Mistake | undefined {

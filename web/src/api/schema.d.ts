@@ -4,2844 +4,2837 @@
  */
 
 export interface paths {
-  "/api/v1/account/password": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/account/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change my password
+         * @description Replaces the password of the signed-in account and ends its other sessions.
+         */
+        put: operations["change-password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    /**
-     * Change my password
-     * @description Replaces the password of the signed-in account and ends its other sessions.
-     */
-    put: operations["change-password"];
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/audit": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit trail
+         * @description Returns who signed in, looked at content, downloaded and imported, the newest first.
+         */
+        get: operations["list-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Read the audit trail
-     * @description Returns who signed in, looked at content, downloaded and imported, the newest first.
-     */
-    get: operations["list-audit"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/complete": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Complete a search
+         * @description Returns what can stand at the cursor: fields, operators, values.
+         */
+        get: operations["complete"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Complete a search
-     * @description Returns what can stand at the cursor: fields, operators, values.
-     */
-    get: operations["complete"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/conns/{id}/packets": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/conns/{id}/packets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download the packets of a connection
+         * @description form=after needs the permission content, keys=true the permission keys. The download is recorded in the audit trail.
+         */
+        get: operations["get-packets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Download the packets of a connection
-     * @description form=after needs the permission content, keys=true the permission keys. The download is recorded in the audit trail.
-     */
-    get: operations["get-packets"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/events": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search events
+         * @description Returns matching events without bodies, the newest first. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.
+         */
+        get: operations["search-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Search events
-     * @description Returns matching events without bodies, the newest first. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.
-     */
-    get: operations["search-events"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/events/histogram": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/events/histogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count events over time
+         * @description Counts matching events in equal steps of time.
+         */
+        get: operations["event-histogram"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Count events over time
-     * @description Counts matching events in equal steps of time.
-     */
-    get: operations["event-histogram"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/events/live": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/events/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow new events
+         * @description A stream of server-sent events: record (data: a Record without bodies) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s.
+         */
+        get: operations["live-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Follow new events
-     * @description A stream of server-sent events: record (data: a Record without bodies) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s.
-     */
-    get: operations["live-events"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/events/{id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/events/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read one event
+         * @description Returns the event with its bodies, for those who may read content. The look is recorded in the audit trail.
+         */
+        get: operations["get-event"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Read one event
-     * @description Returns the event with its bodies, for those who may read content. The look is recorded in the audit trail.
-     */
-    get: operations["get-event"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/fields": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the fields of the search language
+         * @description Returns every field with its type and meaning.
+         */
+        get: operations["list-fields"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * List the fields of the search language
-     * @description Returns every field with its type and meaning.
-     */
-    get: operations["list-fields"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/imports": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports
+         * @description Returns imports with their progress, the newest first.
+         */
+        get: operations["list-imports"];
+        put?: never;
+        /**
+         * Upload captures and key logs
+         * @description Stores the files and reads the captures in the background, one import at a time. Captures may be pcap or pcapng, plain or compressed with gzip or zstd.
+         */
+        post: operations["create-import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * List imports
-     * @description Returns imports with their progress, the newest first.
-     */
-    get: operations["list-imports"];
-    put?: never;
-    /**
-     * Upload captures and key logs
-     * @description Stores the files and reads the captures in the background, one import at a time. Captures may be pcap or pcapng, plain or compressed with gzip or zstd.
-     */
-    post: operations["create-import"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/imports/{id}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read one import
+         * @description Returns the import with its progress.
+         */
+        get: operations["get-import"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel an import
+         * @description Stops the import; events that it has found stay. Cancelling one that has ended changes nothing.
+         */
+        delete: operations["cancel-import"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Read one import
-     * @description Returns the import with its progress.
-     */
-    get: operations["get-import"];
-    put?: never;
-    post?: never;
-    /**
-     * Cancel an import
-     * @description Stops the import; events that it has found stay. Cancelling one that has ended changes nothing.
-     */
-    delete: operations["cancel-import"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/openapi.json": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/openapi.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * This document
+         * @description The OpenAPI 3.1 document of the API.
+         */
+        get: operations["openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * This document
-     * @description The OpenAPI 3.1 document of the API.
-     */
-    get: operations["openapi"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/overview": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sum up a period
+         * @description Connections, coverage of decryption with the reasons for the rest, volume restored, top hosts, trend.
+         */
+        get: operations["overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Sum up a period
-     * @description Connections, coverage of decryption with the reasons for the rest, volume restored, top hosts, trend.
-     */
-    get: operations["overview"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/session": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I
+         * @description Returns the signed-in account.
+         */
+        get: operations["get-session"];
+        put?: never;
+        /**
+         * Sign in
+         * @description Checks the password and sets the session cookie.
+         */
+        post: operations["sign-in"];
+        /**
+         * Sign out
+         * @description Ends the session.
+         */
+        delete: operations["sign-out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Who am I
-     * @description Returns the signed-in account.
-     */
-    get: operations["get-session"];
-    put?: never;
-    /**
-     * Sign in
-     * @description Checks the password and sets the session cookie.
-     */
-    post: operations["sign-in"];
-    /**
-     * Sign out
-     * @description Ends the session.
-     */
-    delete: operations["sign-out"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/system": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How is Vitrine doing
+         * @description Version, roles, store, alarms and counters.
+         */
+        get: operations["get-system"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * How is Vitrine doing
-     * @description Version, roles, store, alarms and counters.
-     */
-    get: operations["get-system"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/users": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List accounts
+         * @description Returns all accounts.
+         */
+        get: operations["list-users"];
+        put?: never;
+        /**
+         * Make an account
+         * @description Makes an account with a first password.
+         */
+        post: operations["create-user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * List accounts
-     * @description Returns all accounts.
-     */
-    get: operations["list-users"];
-    put?: never;
-    /**
-     * Make an account
-     * @description Makes an account with a first password.
-     */
-    post: operations["create-user"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/api/v1/users/{name}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/api/v1/users/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete an account
+         * @description Deletes an account and ends its sessions. The last administrator stays.
+         */
+        delete: operations["delete-user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    post?: never;
-    /**
-     * Delete an account
-     * @description Deletes an account and ends its sessions. The last administrator stays.
-     */
-    delete: operations["delete-user"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/healthz": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Is the server up
+         * @description For load balancers and supervisors.
+         */
+        get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Is the server up
-     * @description For load balancers and supervisors.
-     */
-    get: operations["health"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/metrics": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics for Prometheus
+         * @description Every counter and gauge in the Prometheus text format.
+         */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Metrics for Prometheus
-     * @description Every counter and gauge in the Prometheus text format.
-     */
-    get: operations["metrics"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-  schemas: {
-    Accepted: {
-      /** @description Id of the import */
-      id: string;
+    schemas: {
+        Accepted: {
+            /** @description Id of the import */
+            id: string;
+        };
+        Alarm: {
+            /**
+             * @description Stable name
+             * @example disk_full
+             */
+            code: string;
+            /** @description What happened, why, what to do */
+            message: string;
+            /**
+             * Format: date-time
+             * @description Since when
+             */
+            since: string;
+        };
+        Anomaly: {
+            /**
+             * @description What misbehaved
+             * @example http1_bad_chunk_size
+             */
+            code: string;
+        };
+        Audit: {
+            /** @description The newest first */
+            entries: components["schemas"]["AuditEntry"][];
+        };
+        AuditEntry: {
+            /**
+             * @description What was done
+             * @example content.view
+             */
+            action: string;
+            /** @description Account or token that did it; empty where nobody was signed in */
+            actor: string;
+            /** @description Network address that it came from */
+            address: string;
+            /**
+             * @description How it ended
+             * @enum {string}
+             */
+            outcome: "ok" | "denied" | "failed";
+            /** @description What it was done to */
+            target?: string;
+            /**
+             * Format: date-time
+             * @description When
+             */
+            time: string;
+        };
+        Bucket: {
+            /**
+             * Format: int64
+             * @description Events in it
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Events in it whose plaintext was had by decryption, wholly or in part
+             */
+            decrypted: number;
+            /**
+             * Format: date-time
+             * @description Start of the bucket
+             */
+            time: string;
+        };
+        Certificate: {
+            /** @description Issuer, RFC 2253 */
+            issuer?: string;
+            /** @description Subject alternative names */
+            names?: string[];
+            /**
+             * Format: date-time
+             * @description End of validity
+             */
+            not_after?: string;
+            /**
+             * Format: date-time
+             * @description Start of validity
+             */
+            not_before?: string;
+            /** @description Serial number, colon-separated hexadecimal */
+            serial?: string;
+            /** @description SHA-1 of the DER form, colon-separated hexadecimal, as Suricata prints it */
+            sha1?: string;
+            /** @description SHA-256 of the DER form, hexadecimal */
+            sha256?: string;
+            /** @description Subject, RFC 2253 */
+            subject?: string;
+        };
+        Completion: {
+            /**
+             * Format: int64
+             * @description Byte offset in the query where an option begins to replace text
+             */
+            from: number;
+            /** @description What can stand there, the likeliest first */
+            options: components["schemas"]["Option"][];
+            /**
+             * Format: int64
+             * @description Byte offset where the replaced text ends
+             */
+            to: number;
+        };
+        Conn: {
+            /**
+             * Format: int64
+             * @description Payload from the server
+             */
+            bytes_to_client?: number;
+            /**
+             * Format: int64
+             * @description Payload from the client
+             */
+            bytes_to_server?: number;
+            /**
+             * Format: int64
+             * @description From its first packet to its last, microseconds
+             */
+            duration_us: number;
+            /**
+             * Format: int64
+             * @description Payload that was never seen, both directions
+             */
+            gap_bytes?: number;
+            /**
+             * Format: int64
+             * @description Packets from the server
+             */
+            packets_to_client?: number;
+            /**
+             * Format: int64
+             * @description Packets from the client
+             */
+            packets_to_server?: number;
+            /**
+             * Format: int64
+             * @description Plaintext that was inspected, both directions
+             */
+            plaintext_bytes?: number;
+            /** @description Application protocols, from the outside in */
+            protocols?: string[];
+            /**
+             * Format: int64
+             * @description Events that it gave
+             */
+            transactions?: number;
+        };
+        Container: {
+            /** @description Container id */
+            id?: string;
+            /** @description Image name */
+            image?: string;
+            /** @description Kubernetes namespace */
+            namespace?: string;
+            /** @description Kubernetes pod */
+            pod?: string;
+        };
+        Counter: {
+            /** @description Its labels */
+            labels?: {
+                [key: string]: string;
+            };
+            /** @description Metric name */
+            name: string;
+            /**
+             * Format: double
+             * @description Present value
+             */
+            value: number;
+        };
+        Coverage: {
+            /**
+             * Format: int64
+             * @description Not decrypted
+             */
+            no: number;
+            /**
+             * Format: int64
+             * @description Decrypted in part
+             */
+            partial: number;
+            /** @description Why not, or not all, the most frequent first */
+            reasons: components["schemas"]["ReasonCount"][];
+            /**
+             * Format: int64
+             * @description TLS connections that ended
+             */
+            tls: number;
+            /**
+             * Format: int64
+             * @description Decrypted
+             */
+            yes: number;
+        };
+        DNS: {
+            /** @description IP addresses in the answers */
+            addresses?: string[];
+            /** @description Answer records, as name TTL type data */
+            answers?: string[];
+            /** @description Authority records, as name TTL type data */
+            authority?: string[];
+            /**
+             * @description Response code; empty if there was no answer
+             * @example NXDOMAIN
+             */
+            code?: string;
+            /**
+             * Format: int64
+             * @description From the query to its answer, microseconds
+             */
+            duration_us?: number;
+            /** @description Flags of the answer, else of the query: aa tc rd ra ad cd do */
+            flags?: string[];
+            /**
+             * Format: int32
+             * @description DNS message id
+             */
+            id: number;
+            /** @description Name asked for, lower case, without the final dot */
+            name?: string;
+            /** @description Operation, if it is not QUERY */
+            opcode?: string;
+            /**
+             * Format: int64
+             * @description Number of the transaction in its connection, from 0
+             */
+            tx: number;
+            /**
+             * @description Record type asked for
+             * @example AAAA
+             */
+            type?: string;
+        };
+        Dropped: {
+            /**
+             * Format: int64
+             * @description Matching events that were left out since the stream began
+             */
+            events: number;
+        };
+        Endpoint: {
+            /**
+             * Format: ip
+             * @description IP address
+             */
+            ip: string;
+            /**
+             * Format: int32
+             * @description Port number
+             */
+            port: number;
+        };
+        ErrorDetail: {
+            /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
+            location?: string;
+            /** @description Error message text */
+            message?: string;
+            /** @description The value at the given location */
+            value?: unknown;
+        };
+        ErrorModel: {
+            /**
+             * @description A human-readable explanation specific to this occurrence of the problem.
+             * @example Property foo is required but is missing.
+             */
+            detail?: string;
+            /** @description Optional list of individual error details */
+            errors?: components["schemas"]["ErrorDetail"][];
+            /**
+             * Format: uri
+             * @description A URI reference that identifies the specific occurrence of the problem.
+             * @example https://example.com/error-log/abc123
+             */
+            instance?: string;
+            /**
+             * Format: int64
+             * @description HTTP status code
+             * @example 400
+             */
+            status?: number;
+            /**
+             * @description A short, human-readable summary of the problem type. This value should not change between occurrences of the error.
+             * @example Bad Request
+             */
+            title?: string;
+            /**
+             * Format: uri
+             * @description A URI reference to human-readable documentation for the error.
+             * @default about:blank
+             * @example https://example.com/errors/example
+             */
+            type: string;
+        };
+        Events: {
+            /** @description Events without bodies, the newest first */
+            events: components["schemas"]["Record"][];
+            /** @description Give this as cursor to get the next page; missing on the last page */
+            next_cursor?: string;
+            /**
+             * Format: int64
+             * @description How long the search took, milliseconds
+             */
+            took_ms: number;
+        };
+        Field: {
+            /** @description It holds what was said in a connection: seen and searched only by those who may read content */
+            content?: boolean;
+            /** @description What it says */
+            doc: string;
+            /** @description The values that it can have, if they are few */
+            enum?: string[];
+            /**
+             * @description Dotted name
+             * @example http.response.size
+             */
+            name: string;
+            /**
+             * @description Type of its values
+             * @enum {string}
+             */
+            type: "string" | "list" | "int" | "uint" | "bool" | "time" | "ip" | "id" | "bytes";
+        };
+        File: {
+            /**
+             * @description Which way it went
+             * @enum {string}
+             */
+            direction?: "to_server" | "to_client";
+            /** @description Host of the HTTP transaction */
+            host?: string;
+            /** @description File name */
+            name?: string;
+            /** @description SHA-256 of all of it, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size: number;
+            /**
+             * @description Whether all of it was seen
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * Format: int64
+             * @description Transaction that carried it
+             */
+            tx: number;
+            /**
+             * @description Media type, by its first bytes
+             * @example application/zip
+             */
+            type?: string;
+            /** @description Request target of the HTTP transaction */
+            url?: string;
+        };
+        HTTP: {
+            /** @description Content type of the response, without parameters */
+            content_type?: string;
+            /**
+             * Format: int64
+             * @description From the first byte of the request to the last of the response, microseconds
+             */
+            duration_us?: number;
+            /** @description Host asked for, lower case, without the port */
+            host?: string;
+            /** @description Request method */
+            method?: string;
+            /**
+             * Format: int32
+             * @description Port in the Host header, if there is one
+             */
+            port?: number;
+            /** @description Response reason phrase */
+            reason?: string;
+            /** @description Referer header */
+            referer?: string;
+            /** @description The request's headers and body */
+            request?: components["schemas"]["Message"];
+            /** @description The response's headers and body */
+            response?: components["schemas"]["Message"];
+            /**
+             * @description Whether all of it was seen
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * Format: int32
+             * @description Response status
+             */
+            status?: number;
+            /**
+             * Format: int32
+             * @description HTTP/2 stream
+             */
+            stream?: number;
+            /**
+             * Format: int64
+             * @description Number of the transaction in its connection, from 0
+             */
+            tx: number;
+            /** @description Request target as it was sent */
+            url?: string;
+            /** @description User-Agent header */
+            user_agent?: string;
+            /**
+             * @description Protocol version
+             * @example HTTP/1.1
+             */
+            version?: string;
+        };
+        Health: {
+            /**
+             * @description The server answers
+             * @enum {string}
+             */
+            status: "ok";
+        };
+        Histogram: {
+            /** @description All buckets from since to until, empty ones too */
+            buckets: components["schemas"]["Bucket"][];
+            /**
+             * Format: double
+             * @description Width of a bucket, seconds
+             */
+            interval_s: number;
+        };
+        HostCount: {
+            /**
+             * Format: int64
+             * @description Size of their bodies after decompression, both directions
+             */
+            bytes: number;
+            /** @description Host name as seen; hostile */
+            host: string;
+            /**
+             * Format: int64
+             * @description HTTP transactions with it
+             */
+            transactions: number;
+        };
+        Import: {
+            /**
+             * Format: int64
+             * @description Bytes of the captures that were read, as uploaded
+             */
+            bytes_done: number;
+            /**
+             * Format: int64
+             * @description Bytes of the captures, as uploaded
+             */
+            bytes_total: number;
+            /**
+             * Format: int64
+             * @description Connections found
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description TLS connections that were decrypted, wholly or in part
+             */
+            decrypted: number;
+            /** @description Why it failed */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Events found
+             */
+            events: number;
+            /**
+             * Format: date-time
+             * @description When it ended
+             */
+            finished?: string;
+            /** @description Id; its events are found by the search import:<id> */
+            id: string;
+            /** @description Names of the uploaded captures; hostile */
+            name: string;
+            /**
+             * Format: int64
+             * @description Packets read
+             */
+            packets: number;
+            /**
+             * Format: date-time
+             * @description When it was uploaded
+             */
+            started: string;
+            /**
+             * @description How far it is
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+        };
+        Imports: {
+            /** @description The newest first */
+            imports: components["schemas"]["Import"][];
+        };
+        KindCount: {
+            /**
+             * Format: int64
+             * @description Events of it
+             */
+            count: number;
+            /**
+             * @description Kind of event
+             * @enum {string}
+             */
+            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown";
+        };
+        Message: {
+            /** @description The first bytes, after decompression */
+            body?: string;
+            /** @description There is more than was kept */
+            body_truncated?: boolean;
+            /**
+             * @description Content encodings that were undone
+             * @example gzip
+             */
+            encoding?: string;
+            /** @description Header fields as name: value, in order */
+            headers?: string[];
+            /** @description SHA-256 of the whole content after decompression, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size?: number;
+            /**
+             * @description Whether all of it was seen and hashed
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /** @description Trailer fields as name: value, in order */
+            trailers?: string[];
+            /**
+             * @description Media type, by its first bytes
+             * @example image/png
+             */
+            type?: string;
+            /**
+             * Format: int64
+             * @description Length as transferred, before decompression
+             */
+            wire_size?: number;
+        };
+        NewUser: {
+            /** @description Account name */
+            name: string;
+            /** @description First password */
+            password: string;
+            /**
+             * @description What it may do
+             * @enum {string}
+             */
+            role: "admin" | "analyst" | "viewer";
+        };
+        Option: {
+            /** @description Explanation */
+            detail?: string;
+            /** @description Text to insert, quoted where it must be */
+            label: string;
+            /**
+             * @description What it is
+             * @enum {string}
+             */
+            type: "field" | "operator" | "value" | "keyword";
+        };
+        Overview: {
+            /**
+             * Format: int64
+             * @description Connections that ended
+             */
+            connections: number;
+            /** @description How much of TLS was decrypted */
+            decryption: components["schemas"]["Coverage"];
+            /** @description Events of each kind, the most frequent first */
+            kinds: components["schemas"]["KindCount"][];
+            /** @description What was not seen or not kept, by reason; a missing reason is zero */
+            losses: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Plaintext that was restored from TLS
+             */
+            plaintext_bytes: number;
+            /** @description Hosts with the most transactions */
+            top_hosts: components["schemas"]["HostCount"][];
+            /**
+             * Format: int64
+             * @description Requests, queries and messages
+             */
+            transactions: number;
+            /** @description The same over time */
+            trend: components["schemas"]["Trend"];
+        };
+        PasswordChange: {
+            /** @description New password */
+            new: string;
+            /** @description Present password */
+            old: string;
+        };
+        Process: {
+            /** @description Command line */
+            command_line?: string;
+            /** @description Path of the executable */
+            exe?: string;
+            /** @description Command name */
+            name?: string;
+            /**
+             * Format: int64
+             * @description Process id, in the host's namespace
+             */
+            pid: number;
+            /**
+             * Format: date-time
+             * @description When it was started
+             */
+            start?: string;
+            /**
+             * Format: int64
+             * @description User id
+             */
+            uid: number;
+        };
+        ReasonCount: {
+            /**
+             * Format: int64
+             * @description TLS connections with it
+             */
+            connections: number;
+            /**
+             * @description Reason code
+             * @example no_key
+             */
+            reason: string;
+        };
+        Record: {
+            /** @description Name of the agent that saw it */
+            agent?: string;
+            anomaly?: components["schemas"]["Anomaly"];
+            /** @description Application protocol */
+            app_proto?: string;
+            /** @description The protected host or workload */
+            asset?: string;
+            /** @description The side that opened the connection */
+            client?: components["schemas"]["Endpoint"];
+            /** @description Community ID of the connection, by which other tools know it */
+            community_id?: string;
+            conn?: components["schemas"]["Conn"];
+            /** @description Id of the connection */
+            conn_id?: string;
+            /** @description The container of the program */
+            container?: components["schemas"]["Container"];
+            /**
+             * @description Where the plaintext came from
+             * @enum {string}
+             */
+            decrypt_source?: "probe" | "keys" | "inspection";
+            /**
+             * @description Whether the plaintext of the TLS connection was had; empty for a connection without TLS
+             * @enum {string}
+             */
+            decrypted?: "yes" | "no" | "partial";
+            dns?: components["schemas"]["DNS"];
+            file?: components["schemas"]["File"];
+            http?: components["schemas"]["HTTP"];
+            /** @description Id of the event */
+            id: string;
+            /** @description Id of the import that it came with; empty for live traffic */
+            import?: string;
+            /** @description Interface that it was captured on */
+            interface?: string;
+            /**
+             * @description What it is
+             * @enum {string}
+             */
+            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown";
+            /** @description The local program */
+            process?: components["schemas"]["Process"];
+            /**
+             * @description Transport protocol
+             * @enum {string}
+             */
+            proto?: "tcp" | "udp";
+            /**
+             * @description Why the connection was not decrypted, or not all of it
+             * @example no_key
+             */
+            reason?: string;
+            /** @description The side that answered */
+            server?: components["schemas"]["Endpoint"];
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            time: string;
+            /** @description TLS facts of the connection */
+            tls?: components["schemas"]["TLS"];
+            unknown?: components["schemas"]["Unknown"];
+            /**
+             * @description Kind of source that saw it
+             * @enum {string}
+             */
+            vantage?: "probe" | "sensor" | "gateway";
+            websocket?: components["schemas"]["WebSocket"];
+        };
+        RoleOf: {
+            /**
+             * @description Role
+             * @example sensor
+             */
+            name: string;
+            /** @description Whether it runs */
+            on: boolean;
+            /** @description Why it does not, or what it works on */
+            why?: string;
+        };
+        Session: {
+            /**
+             * @description What it may do, verb by verb
+             * @example [
+             *       "search",
+             *       "content"
+             *     ]
+             */
+            permissions: string[];
+            /** @description The account */
+            user: components["schemas"]["User"];
+            /** @description Version of the server */
+            version: string;
+        };
+        SignIn: {
+            /** @description Password */
+            password: string;
+            /** @description Account name */
+            username: string;
+        };
+        Store: {
+            /**
+             * Format: int64
+             * @description Disk space that it uses
+             */
+            bytes: number;
+            /** @description Why it does not */
+            error?: string;
+            /**
+             * Format: int64
+             * @description Events in it
+             */
+            events: number;
+            /** @description It answers */
+            ok: boolean;
+            /**
+             * Format: date-time
+             * @description Time of the oldest event
+             */
+            oldest?: string;
+        };
+        System: {
+            /** @description What needs a person now, the oldest first */
+            alarms: components["schemas"]["Alarm"][];
+            /** @description Every counter and gauge of this process */
+            counters: components["schemas"]["Counter"][];
+            /** @description What this machine does, and why not the rest */
+            roles: components["schemas"]["RoleOf"][];
+            /**
+             * Format: date-time
+             * @description When it was started
+             */
+            started: string;
+            /** @description The event store */
+            store: components["schemas"]["Store"];
+            /** @description Version of the server */
+            version: string;
+        };
+        TLS: {
+            /**
+             * @description Negotiated application protocol
+             * @example h2
+             */
+            alpn?: string;
+            /** @description The server's certificate, where it was seen */
+            certificate?: components["schemas"]["Certificate"];
+            /**
+             * @description Negotiated cipher suite, IANA name
+             * @example TLS_AES_128_GCM_SHA256
+             */
+            cipher?: string;
+            /** @description Application protocols that the client offered */
+            client_alpns?: string[];
+            /** @description JA3 fingerprint of the ClientHello, MD5 */
+            ja3?: string;
+            /** @description JA3S fingerprint of the ServerHello, MD5 */
+            ja3s?: string;
+            /** @description JA4 fingerprint of the ClientHello */
+            ja4?: string;
+            /**
+             * Format: int64
+             * @description Application data that was seen but not decrypted
+             */
+            lost_bytes?: number;
+            /**
+             * Format: int64
+             * @description Application data that was decrypted
+             */
+            plaintext_bytes?: number;
+            /** @description The session was resumed */
+            resumed?: boolean;
+            /** @description Server name that the client asked for */
+            sni?: string;
+            /**
+             * @description Negotiated TLS version
+             * @example TLS 1.3
+             */
+            version?: string;
+        };
+        Trend: {
+            /**
+             * Format: double
+             * @description Distance of two points, seconds
+             */
+            interval_s: number;
+            /** @description All points from since to until, empty ones too */
+            points: components["schemas"]["TrendPoint"][];
+        };
+        TrendPoint: {
+            /**
+             * Format: int64
+             * @description Connections that ended in it
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description TLS connections not decrypted
+             */
+            no: number;
+            /**
+             * Format: int64
+             * @description TLS connections decrypted in part
+             */
+            partial: number;
+            /**
+             * Format: int64
+             * @description Plaintext that was restored from TLS
+             */
+            plaintext_bytes: number;
+            /**
+             * Format: date-time
+             * @description Start of the interval
+             */
+            time: string;
+            /**
+             * Format: int64
+             * @description TLS connections decrypted
+             */
+            yes: number;
+        };
+        Unknown: {
+            /**
+             * Format: int64
+             * @description Plaintext from the server
+             */
+            bytes_to_client?: number;
+            /**
+             * Format: int64
+             * @description Plaintext from the client
+             */
+            bytes_to_server?: number;
+            /** @description First bytes from the server */
+            to_client?: string;
+            /** @description First bytes from the client */
+            to_server?: string;
+        };
+        User: {
+            /** @description Account name */
+            name: string;
+            /**
+             * @description What it may do
+             * @enum {string}
+             */
+            role: "admin" | "analyst" | "viewer";
+        };
+        Users: {
+            /** @description Accounts, by name */
+            users: components["schemas"]["User"][];
+        };
+        WebSocket: {
+            /** @description The first bytes, after decompression */
+            body?: string;
+            /** @description There is more than was kept */
+            body_truncated?: boolean;
+            /**
+             * Format: int32
+             * @description Status code of a close message
+             */
+            close_code?: number;
+            /**
+             * @description Which way it went
+             * @enum {string}
+             */
+            direction?: "to_server" | "to_client";
+            /**
+             * @description Content encodings that were undone
+             * @example gzip
+             */
+            encoding?: string;
+            /** @description Host of the upgrade request */
+            host?: string;
+            /**
+             * @description What it is
+             * @enum {string}
+             */
+            opcode?: "text" | "binary" | "close" | "ping" | "pong";
+            /** @description SHA-256 of the whole content after decompression, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size?: number;
+            /**
+             * @description Whether all of it was seen and hashed
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * Format: int64
+             * @description Number of the message in its connection, from 0
+             */
+            tx: number;
+            /**
+             * @description Media type, by its first bytes
+             * @example image/png
+             */
+            type?: string;
+            /** @description Request target of the upgrade request */
+            url?: string;
+            /**
+             * Format: int64
+             * @description Length as transferred, before decompression
+             */
+            wire_size?: number;
+        };
     };
-    Alarm: {
-      /**
-       * @description Stable name
-       * @example disk_full
-       */
-      code: string;
-      /** @description What happened, why, what to do */
-      message: string;
-      /**
-       * Format: date-time
-       * @description Since when
-       */
-      since: string;
-    };
-    Anomaly: {
-      /**
-       * @description What misbehaved
-       * @example http1_bad_chunk_size
-       */
-      code: string;
-    };
-    Audit: {
-      /** @description The newest first */
-      entries: components["schemas"]["AuditEntry"][];
-    };
-    AuditEntry: {
-      /**
-       * @description What was done
-       * @example content.view
-       */
-      action: string;
-      /** @description Account or token that did it; empty where nobody was signed in */
-      actor: string;
-      /** @description Network address that it came from */
-      address: string;
-      /**
-       * @description How it ended
-       * @enum {string}
-       */
-      outcome: "ok" | "denied" | "failed";
-      /** @description What it was done to */
-      target?: string;
-      /**
-       * Format: date-time
-       * @description When
-       */
-      time: string;
-    };
-    Bucket: {
-      /**
-       * Format: int64
-       * @description Events in it
-       */
-      count: number;
-      /**
-       * Format: int64
-       * @description Events in it whose plaintext was had by decryption, wholly or in part
-       */
-      decrypted: number;
-      /**
-       * Format: date-time
-       * @description Start of the bucket
-       */
-      time: string;
-    };
-    Certificate: {
-      /** @description Issuer, RFC 2253 */
-      issuer?: string;
-      /** @description Subject alternative names */
-      names?: string[];
-      /**
-       * Format: date-time
-       * @description End of validity
-       */
-      not_after?: string;
-      /**
-       * Format: date-time
-       * @description Start of validity
-       */
-      not_before?: string;
-      /** @description Serial number, colon-separated hexadecimal */
-      serial?: string;
-      /** @description SHA-1 of the DER form, colon-separated hexadecimal, as Suricata prints it */
-      sha1?: string;
-      /** @description SHA-256 of the DER form, hexadecimal */
-      sha256?: string;
-      /** @description Subject, RFC 2253 */
-      subject?: string;
-    };
-    Completion: {
-      /**
-       * Format: int64
-       * @description Byte offset in the query where an option begins to replace text
-       */
-      from: number;
-      /** @description What can stand there, the likeliest first */
-      options: components["schemas"]["Option"][];
-      /**
-       * Format: int64
-       * @description Byte offset where the replaced text ends
-       */
-      to: number;
-    };
-    Conn: {
-      /**
-       * Format: int64
-       * @description Payload from the server
-       */
-      bytes_to_client?: number;
-      /**
-       * Format: int64
-       * @description Payload from the client
-       */
-      bytes_to_server?: number;
-      /**
-       * Format: int64
-       * @description From its first packet to its last, microseconds
-       */
-      duration_us: number;
-      /**
-       * Format: int64
-       * @description Payload that was never seen, both directions
-       */
-      gap_bytes?: number;
-      /**
-       * Format: int64
-       * @description Packets from the server
-       */
-      packets_to_client?: number;
-      /**
-       * Format: int64
-       * @description Packets from the client
-       */
-      packets_to_server?: number;
-      /**
-       * Format: int64
-       * @description Plaintext that was inspected, both directions
-       */
-      plaintext_bytes?: number;
-      /** @description Application protocols, from the outside in */
-      protocols?: string[];
-      /**
-       * Format: int64
-       * @description Events that it gave
-       */
-      transactions?: number;
-    };
-    Container: {
-      /** @description Container id */
-      id?: string;
-      /** @description Image name */
-      image?: string;
-      /** @description Kubernetes namespace */
-      namespace?: string;
-      /** @description Kubernetes pod */
-      pod?: string;
-    };
-    Counter: {
-      /** @description Its labels */
-      labels?: {
-        [key: string]: string;
-      };
-      /** @description Metric name */
-      name: string;
-      /**
-       * Format: double
-       * @description Present value
-       */
-      value: number;
-    };
-    Coverage: {
-      /**
-       * Format: int64
-       * @description Not decrypted
-       */
-      no: number;
-      /**
-       * Format: int64
-       * @description Decrypted in part
-       */
-      partial: number;
-      /** @description Why not, or not all, the most frequent first */
-      reasons: components["schemas"]["ReasonCount"][];
-      /**
-       * Format: int64
-       * @description TLS connections that ended
-       */
-      tls: number;
-      /**
-       * Format: int64
-       * @description Decrypted
-       */
-      yes: number;
-    };
-    DNS: {
-      /** @description IP addresses in the answers */
-      addresses?: string[];
-      /** @description Answer records, as name TTL type data */
-      answers?: string[];
-      /** @description Authority records, as name TTL type data */
-      authority?: string[];
-      /**
-       * @description Response code; empty if there was no answer
-       * @example NXDOMAIN
-       */
-      code?: string;
-      /**
-       * Format: int64
-       * @description From the query to its answer, microseconds
-       */
-      duration_us?: number;
-      /** @description Flags of the answer, else of the query: aa tc rd ra ad cd */
-      flags?: string[];
-      /**
-       * Format: int32
-       * @description DNS message id
-       */
-      id: number;
-      /** @description Name asked for, lower case, without the final dot */
-      name?: string;
-      /** @description Operation, if it is not QUERY */
-      opcode?: string;
-      /**
-       * Format: int64
-       * @description Number of the transaction in its connection, from 0
-       */
-      tx: number;
-      /**
-       * @description Record type asked for
-       * @example AAAA
-       */
-      type?: string;
-    };
-    Dropped: {
-      /**
-       * Format: int64
-       * @description Matching events that were left out since the stream began
-       */
-      events: number;
-    };
-    Endpoint: {
-      /**
-       * Format: ip
-       * @description IP address
-       */
-      ip: string;
-      /**
-       * Format: int32
-       * @description Port number
-       */
-      port: number;
-    };
-    ErrorDetail: {
-      /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
-      location?: string;
-      /** @description Error message text */
-      message?: string;
-      /** @description The value at the given location */
-      value?: unknown;
-    };
-    ErrorModel: {
-      /**
-       * @description A human-readable explanation specific to this occurrence of the problem.
-       * @example Property foo is required but is missing.
-       */
-      detail?: string;
-      /** @description Optional list of individual error details */
-      errors?: components["schemas"]["ErrorDetail"][];
-      /**
-       * Format: uri
-       * @description A URI reference that identifies the specific occurrence of the problem.
-       * @example https://example.com/error-log/abc123
-       */
-      instance?: string;
-      /**
-       * Format: int64
-       * @description HTTP status code
-       * @example 400
-       */
-      status?: number;
-      /**
-       * @description A short, human-readable summary of the problem type. This value should not change between occurrences of the error.
-       * @example Bad Request
-       */
-      title?: string;
-      /**
-       * Format: uri
-       * @description A URI reference to human-readable documentation for the error.
-       * @default about:blank
-       * @example https://example.com/errors/example
-       */
-      type: string;
-    };
-    Events: {
-      /** @description Events without bodies, the newest first */
-      events: components["schemas"]["Record"][];
-      /** @description Give this as cursor to get the next page; missing on the last page */
-      next_cursor?: string;
-      /**
-       * Format: int64
-       * @description How long the search took, milliseconds
-       */
-      took_ms: number;
-    };
-    Field: {
-      /** @description It holds what was said in a connection: seen and searched only by those who may read content */
-      content?: boolean;
-      /** @description What it says */
-      doc: string;
-      /** @description The values that it can have, if they are few */
-      enum?: string[];
-      /**
-       * @description Dotted name
-       * @example http.response.size
-       */
-      name: string;
-      /**
-       * @description Type of its values
-       * @enum {string}
-       */
-      type:
-        | "string"
-        | "list"
-        | "int"
-        | "uint"
-        | "bool"
-        | "time"
-        | "ip"
-        | "id"
-        | "bytes";
-    };
-    File: {
-      /**
-       * @description Which way it went
-       * @enum {string}
-       */
-      direction?: "to_server" | "to_client";
-      /** @description Host of the HTTP transaction */
-      host?: string;
-      /** @description File name */
-      name?: string;
-      /** @description SHA-256 of all of it, hexadecimal */
-      sha256?: string;
-      /**
-       * Format: int64
-       * @description Length, after decompression
-       */
-      size: number;
-      /**
-       * @description Whether all of it was seen
-       * @enum {string}
-       */
-      state?: "complete" | "truncated" | "gap";
-      /**
-       * Format: int64
-       * @description Transaction that carried it
-       */
-      tx: number;
-      /**
-       * @description Media type, by its first bytes
-       * @example application/zip
-       */
-      type?: string;
-      /** @description Request target of the HTTP transaction */
-      url?: string;
-    };
-    HTTP: {
-      /** @description Content type of the response, without parameters */
-      content_type?: string;
-      /**
-       * Format: int64
-       * @description From the first byte of the request to the last of the response, microseconds
-       */
-      duration_us?: number;
-      /** @description Host asked for, lower case, without the port */
-      host?: string;
-      /** @description Request method */
-      method?: string;
-      /**
-       * Format: int32
-       * @description Port in the Host header, if there is one
-       */
-      port?: number;
-      /** @description Response reason phrase */
-      reason?: string;
-      /** @description Referer header */
-      referer?: string;
-      /** @description The request's headers and body */
-      request?: components["schemas"]["Message"];
-      /** @description The response's headers and body */
-      response?: components["schemas"]["Message"];
-      /**
-       * @description Whether all of it was seen
-       * @enum {string}
-       */
-      state?: "complete" | "truncated" | "gap";
-      /**
-       * Format: int32
-       * @description Response status
-       */
-      status?: number;
-      /**
-       * Format: int32
-       * @description HTTP/2 stream
-       */
-      stream?: number;
-      /**
-       * Format: int64
-       * @description Number of the transaction in its connection, from 0
-       */
-      tx: number;
-      /** @description Request target as it was sent */
-      url?: string;
-      /** @description User-Agent header */
-      user_agent?: string;
-      /**
-       * @description Protocol version
-       * @example HTTP/1.1
-       */
-      version?: string;
-    };
-    Health: {
-      /**
-       * @description The server answers
-       * @enum {string}
-       */
-      status: "ok";
-    };
-    Histogram: {
-      /** @description All buckets from since to until, empty ones too */
-      buckets: components["schemas"]["Bucket"][];
-      /**
-       * Format: double
-       * @description Width of a bucket, seconds
-       */
-      interval_s: number;
-    };
-    HostCount: {
-      /**
-       * Format: int64
-       * @description Size of their bodies after decompression, both directions
-       */
-      bytes: number;
-      /** @description Host name as seen; hostile */
-      host: string;
-      /**
-       * Format: int64
-       * @description HTTP transactions with it
-       */
-      transactions: number;
-    };
-    Import: {
-      /**
-       * Format: int64
-       * @description Bytes of the captures that were read, as uploaded
-       */
-      bytes_done: number;
-      /**
-       * Format: int64
-       * @description Bytes of the captures, as uploaded
-       */
-      bytes_total: number;
-      /**
-       * Format: int64
-       * @description Connections found
-       */
-      connections: number;
-      /**
-       * Format: int64
-       * @description TLS connections that were decrypted, wholly or in part
-       */
-      decrypted: number;
-      /** @description Why it failed */
-      error?: string;
-      /**
-       * Format: int64
-       * @description Events found
-       */
-      events: number;
-      /**
-       * Format: date-time
-       * @description When it ended
-       */
-      finished?: string;
-      /** @description Id; its events are found by the search import:<id> */
-      id: string;
-      /** @description Names of the uploaded captures; hostile */
-      name: string;
-      /**
-       * Format: int64
-       * @description Packets read
-       */
-      packets: number;
-      /**
-       * Format: date-time
-       * @description When it was uploaded
-       */
-      started: string;
-      /**
-       * @description How far it is
-       * @enum {string}
-       */
-      state: "queued" | "running" | "done" | "failed" | "cancelled";
-    };
-    Imports: {
-      /** @description The newest first */
-      imports: components["schemas"]["Import"][];
-    };
-    KindCount: {
-      /**
-       * Format: int64
-       * @description Events of it
-       */
-      count: number;
-      /**
-       * @description Kind of event
-       * @enum {string}
-       */
-      kind:
-        | "http"
-        | "dns"
-        | "tls"
-        | "websocket"
-        | "file"
-        | "conn"
-        | "anomaly"
-        | "unknown";
-    };
-    Message: {
-      /** @description The first bytes, after decompression */
-      body?: string;
-      /** @description There is more than was kept */
-      body_truncated?: boolean;
-      /**
-       * @description Content encodings that were undone
-       * @example gzip
-       */
-      encoding?: string;
-      /** @description Header fields as name: value, in order */
-      headers?: string[];
-      /** @description SHA-256 of the whole content after decompression, hexadecimal */
-      sha256?: string;
-      /**
-       * Format: int64
-       * @description Length, after decompression
-       */
-      size?: number;
-      /**
-       * @description Whether all of it was seen and hashed
-       * @enum {string}
-       */
-      state?: "complete" | "truncated" | "gap";
-      /** @description Trailer fields as name: value, in order */
-      trailers?: string[];
-      /**
-       * @description Media type, by its first bytes
-       * @example image/png
-       */
-      type?: string;
-      /**
-       * Format: int64
-       * @description Length as transferred, before decompression
-       */
-      wire_size?: number;
-    };
-    NewUser: {
-      /** @description Account name */
-      name: string;
-      /** @description First password */
-      password: string;
-      /**
-       * @description What it may do
-       * @enum {string}
-       */
-      role: "admin" | "analyst" | "viewer";
-    };
-    Option: {
-      /** @description Explanation */
-      detail?: string;
-      /** @description Text to insert, quoted where it must be */
-      label: string;
-      /**
-       * @description What it is
-       * @enum {string}
-       */
-      type: "field" | "operator" | "value" | "keyword";
-    };
-    Overview: {
-      /**
-       * Format: int64
-       * @description Connections that ended
-       */
-      connections: number;
-      /** @description How much of TLS was decrypted */
-      decryption: components["schemas"]["Coverage"];
-      /** @description Events of each kind, the most frequent first */
-      kinds: components["schemas"]["KindCount"][];
-      /** @description What was not seen or not kept, by reason; a missing reason is zero */
-      losses: {
-        [key: string]: number;
-      };
-      /**
-       * Format: int64
-       * @description Plaintext that was restored from TLS
-       */
-      plaintext_bytes: number;
-      /** @description Hosts with the most transactions */
-      top_hosts: components["schemas"]["HostCount"][];
-      /**
-       * Format: int64
-       * @description Requests, queries and messages
-       */
-      transactions: number;
-      /** @description The same over time */
-      trend: components["schemas"]["Trend"];
-    };
-    PasswordChange: {
-      /** @description New password */
-      new: string;
-      /** @description Present password */
-      old: string;
-    };
-    Process: {
-      /** @description Command line */
-      command_line?: string;
-      /** @description Path of the executable */
-      exe?: string;
-      /** @description Command name */
-      name?: string;
-      /**
-       * Format: int64
-       * @description Process id, in the host's namespace
-       */
-      pid: number;
-      /**
-       * Format: date-time
-       * @description When it was started
-       */
-      start?: string;
-      /**
-       * Format: int64
-       * @description User id
-       */
-      uid: number;
-    };
-    ReasonCount: {
-      /**
-       * Format: int64
-       * @description TLS connections with it
-       */
-      connections: number;
-      /**
-       * @description Reason code
-       * @example no_key
-       */
-      reason: string;
-    };
-    Record: {
-      /** @description Name of the agent that saw it */
-      agent?: string;
-      anomaly?: components["schemas"]["Anomaly"];
-      /** @description Application protocol */
-      app_proto?: string;
-      /** @description The protected host or workload */
-      asset?: string;
-      /** @description The side that opened the connection */
-      client?: components["schemas"]["Endpoint"];
-      /** @description Community ID of the connection, by which other tools know it */
-      community_id?: string;
-      conn?: components["schemas"]["Conn"];
-      /** @description Id of the connection */
-      conn_id?: string;
-      /** @description The container of the program */
-      container?: components["schemas"]["Container"];
-      /**
-       * @description Where the plaintext came from
-       * @enum {string}
-       */
-      decrypt_source?: "probe" | "keys" | "inspection";
-      /**
-       * @description Whether the plaintext of the TLS connection was had; empty for a connection without TLS
-       * @enum {string}
-       */
-      decrypted?: "yes" | "no" | "partial";
-      dns?: components["schemas"]["DNS"];
-      file?: components["schemas"]["File"];
-      http?: components["schemas"]["HTTP"];
-      /** @description Id of the event */
-      id: string;
-      /** @description Id of the import that it came with; empty for live traffic */
-      import?: string;
-      /** @description Interface that it was captured on */
-      interface?: string;
-      /**
-       * @description What it is
-       * @enum {string}
-       */
-      kind:
-        | "http"
-        | "dns"
-        | "tls"
-        | "websocket"
-        | "file"
-        | "conn"
-        | "anomaly"
-        | "unknown";
-      /** @description The local program */
-      process?: components["schemas"]["Process"];
-      /**
-       * @description Transport protocol
-       * @enum {string}
-       */
-      proto?: "tcp" | "udp";
-      /**
-       * @description Why the connection was not decrypted, or not all of it
-       * @example no_key
-       */
-      reason?: string;
-      /** @description The side that answered */
-      server?: components["schemas"]["Endpoint"];
-      /**
-       * Format: date-time
-       * @description When it happened
-       */
-      time: string;
-      /** @description TLS facts of the connection */
-      tls?: components["schemas"]["TLS"];
-      unknown?: components["schemas"]["Unknown"];
-      /**
-       * @description Kind of source that saw it
-       * @enum {string}
-       */
-      vantage?: "probe" | "sensor" | "gateway";
-      websocket?: components["schemas"]["WebSocket"];
-    };
-    RoleOf: {
-      /**
-       * @description Role
-       * @example sensor
-       */
-      name: string;
-      /** @description Whether it runs */
-      on: boolean;
-      /** @description Why it does not, or what it works on */
-      why?: string;
-    };
-    Session: {
-      /**
-       * @description What it may do, verb by verb
-       * @example [
-       *       "search",
-       *       "content"
-       *     ]
-       */
-      permissions: string[];
-      /** @description The account */
-      user: components["schemas"]["User"];
-      /** @description Version of the server */
-      version: string;
-    };
-    SignIn: {
-      /** @description Password */
-      password: string;
-      /** @description Account name */
-      username: string;
-    };
-    Store: {
-      /**
-       * Format: int64
-       * @description Disk space that it uses
-       */
-      bytes: number;
-      /** @description Why it does not */
-      error?: string;
-      /**
-       * Format: int64
-       * @description Events in it
-       */
-      events: number;
-      /** @description It answers */
-      ok: boolean;
-      /**
-       * Format: date-time
-       * @description Time of the oldest event
-       */
-      oldest?: string;
-    };
-    System: {
-      /** @description What needs a person now, the oldest first */
-      alarms: components["schemas"]["Alarm"][];
-      /** @description Every counter and gauge of this process */
-      counters: components["schemas"]["Counter"][];
-      /** @description What this machine does, and why not the rest */
-      roles: components["schemas"]["RoleOf"][];
-      /**
-       * Format: date-time
-       * @description When it was started
-       */
-      started: string;
-      /** @description The event store */
-      store: components["schemas"]["Store"];
-      /** @description Version of the server */
-      version: string;
-    };
-    TLS: {
-      /**
-       * @description Negotiated application protocol
-       * @example h2
-       */
-      alpn?: string;
-      /** @description The server's certificate, where it was seen */
-      certificate?: components["schemas"]["Certificate"];
-      /**
-       * @description Negotiated cipher suite, IANA name
-       * @example TLS_AES_128_GCM_SHA256
-       */
-      cipher?: string;
-      /** @description Application protocols that the client offered */
-      client_alpns?: string[];
-      /** @description JA3 fingerprint of the ClientHello, MD5 */
-      ja3?: string;
-      /** @description JA3S fingerprint of the ServerHello, MD5 */
-      ja3s?: string;
-      /** @description JA4 fingerprint of the ClientHello */
-      ja4?: string;
-      /**
-       * Format: int64
-       * @description Application data that was seen but not decrypted
-       */
-      lost_bytes?: number;
-      /**
-       * Format: int64
-       * @description Application data that was decrypted
-       */
-      plaintext_bytes?: number;
-      /** @description The session was resumed */
-      resumed?: boolean;
-      /** @description Server name that the client asked for */
-      sni?: string;
-      /**
-       * @description Negotiated TLS version
-       * @example TLS 1.3
-       */
-      version?: string;
-    };
-    Trend: {
-      /**
-       * Format: double
-       * @description Distance of two points, seconds
-       */
-      interval_s: number;
-      /** @description All points from since to until, empty ones too */
-      points: components["schemas"]["TrendPoint"][];
-    };
-    TrendPoint: {
-      /**
-       * Format: int64
-       * @description Connections that ended in it
-       */
-      connections: number;
-      /**
-       * Format: int64
-       * @description TLS connections not decrypted
-       */
-      no: number;
-      /**
-       * Format: int64
-       * @description TLS connections decrypted in part
-       */
-      partial: number;
-      /**
-       * Format: int64
-       * @description Plaintext that was restored from TLS
-       */
-      plaintext_bytes: number;
-      /**
-       * Format: date-time
-       * @description Start of the interval
-       */
-      time: string;
-      /**
-       * Format: int64
-       * @description TLS connections decrypted
-       */
-      yes: number;
-    };
-    Unknown: {
-      /**
-       * Format: int64
-       * @description Plaintext from the server
-       */
-      bytes_to_client?: number;
-      /**
-       * Format: int64
-       * @description Plaintext from the client
-       */
-      bytes_to_server?: number;
-      /** @description First bytes from the server */
-      to_client?: string;
-      /** @description First bytes from the client */
-      to_server?: string;
-    };
-    User: {
-      /** @description Account name */
-      name: string;
-      /**
-       * @description What it may do
-       * @enum {string}
-       */
-      role: "admin" | "analyst" | "viewer";
-    };
-    Users: {
-      /** @description Accounts, by name */
-      users: components["schemas"]["User"][];
-    };
-    WebSocket: {
-      /** @description The first bytes, after decompression */
-      body?: string;
-      /** @description There is more than was kept */
-      body_truncated?: boolean;
-      /**
-       * Format: int32
-       * @description Status code of a close message
-       */
-      close_code?: number;
-      /**
-       * @description Which way it went
-       * @enum {string}
-       */
-      direction?: "to_server" | "to_client";
-      /**
-       * @description Content encodings that were undone
-       * @example gzip
-       */
-      encoding?: string;
-      /** @description Host of the upgrade request */
-      host?: string;
-      /**
-       * @description What it is
-       * @enum {string}
-       */
-      opcode?: "text" | "binary" | "close" | "ping" | "pong";
-      /** @description SHA-256 of the whole content after decompression, hexadecimal */
-      sha256?: string;
-      /**
-       * Format: int64
-       * @description Length, after decompression
-       */
-      size?: number;
-      /**
-       * @description Whether all of it was seen and hashed
-       * @enum {string}
-       */
-      state?: "complete" | "truncated" | "gap";
-      /**
-       * Format: int64
-       * @description Number of the message in its connection, from 0
-       */
-      tx: number;
-      /**
-       * @description Media type, by its first bytes
-       * @example image/png
-       */
-      type?: string;
-      /** @description Request target of the upgrade request */
-      url?: string;
-      /**
-       * Format: int64
-       * @description Length as transferred, before decompression
-       */
-      wire_size?: number;
-    };
-  };
-  responses: never;
-  parameters: never;
-  requestBodies: never;
-  headers: never;
-  pathItems: never;
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-  "change-password": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "change-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["PasswordChange"];
-      };
+    "list-audit": {
+        parameters: {
+            query?: {
+                /** @description Entries at the most */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Audit"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    responses: {
-      /** @description No Content */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    complete: {
+        parameters: {
+            query?: {
+                /** @description Search as it stands */
+                q?: string;
+                /** @description Byte offset of the cursor in it */
+                pos?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content?: never;
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Too Many Requests */
-      429: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "list-audit": {
-    parameters: {
-      query?: {
-        /** @description Entries at the most */
-        limit?: number;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "get-packets": {
+        parameters: {
+            query?: {
+                /** @description before: the packets as captured; after: synthetic packets that carry the plaintext */
+                form?: "before" | "after";
+                /** @description Put the session keys into a Decryption Secrets Block; with form=before only */
+                keys?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the connection */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A pcapng file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-pcapng": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "search-events": {
+        parameters: {
+            query?: {
+                /** @description Search; empty finds everything. See docs/search-language.md */
+                q?: string;
+                /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d), or all */
+                since?: string;
+                /** @description End: as since; missing means now */
+                until?: string;
+                /** @description Events at the most */
+                limit?: number;
+                /** @description next_cursor of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Audit"];
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Events"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  complete: {
-    parameters: {
-      query?: {
-        /** @description Search as it stands */
-        q?: string;
-        /** @description Byte offset of the cursor in it */
-        pos?: number;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "event-histogram": {
+        parameters: {
+            query?: {
+                /** @description Search; empty finds everything. See docs/search-language.md */
+                q?: string;
+                /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d), or all */
+                since?: string;
+                /** @description End: as since; missing means now */
+                until?: string;
+                /** @description Buckets at the most */
+                buckets?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Histogram"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "live-events": {
+        parameters: {
+            query?: {
+                /** @description Search; empty finds everything. See docs/search-language.md */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Completion"];
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "get-packets": {
-    parameters: {
-      query?: {
-        /** @description before: the packets as captured; after: synthetic packets that carry the plaintext */
-        form?: "before" | "after";
-        /** @description Put the session keys into a Decryption Secrets Block; with form=before only */
-        keys?: boolean;
-      };
-      header?: never;
-      path: {
-        /** @description Id of the connection */
-        id: string;
-      };
-      cookie?: never;
+    "get-event": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the event */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Record"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description A pcapng file */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "list-fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/x-pcapng": string;
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Field"][];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Not Found */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "search-events": {
-    parameters: {
-      query?: {
-        /** @description Search; empty finds everything. See docs/search-language.md */
-        q?: string;
-        /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d) */
-        since?: string;
-        /** @description End: as since; missing means now */
-        until?: string;
-        /** @description Events at the most */
-        limit?: number;
-        /** @description next_cursor of the page before */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "list-imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imports"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "create-import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Events"];
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description Captures */
+                    capture: string[];
+                    /** @description Key logs (RFC 9850) */
+                    keylog?: string[];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Insufficient Storage */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "event-histogram": {
-    parameters: {
-      query?: {
-        /** @description Search; empty finds everything. See docs/search-language.md */
-        q?: string;
-        /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d) */
-        since?: string;
-        /** @description End: as since; missing means now */
-        until?: string;
-        /** @description Buckets at the most */
-        buckets?: number;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "get-import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the import */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "cancel-import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the import */
+                id: string;
+            };
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Histogram"];
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "live-events": {
-    parameters: {
-      query?: {
-        /** @description Search; empty finds everything. See docs/search-language.md */
-        q?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    openapi: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.1 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openapi+json": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description Server-sent events */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    overview: {
+        parameters: {
+            query?: {
+                /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d), or all */
+                since?: string;
+                /** @description End: as since; missing means now */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "text/event-stream": string;
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Too Many Requests */
-      429: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "get-event": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description Id of the event */
-        id: string;
-      };
-      cookie?: never;
+    "get-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Record"];
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Not Found */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "list-fields": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "get-system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Field"][];
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "list-imports": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "list-users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Users"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    "create-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Imports"];
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUser"];
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "create-import": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "delete-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    requestBody: {
-      content: {
-        "multipart/form-data": {
-          /** @description Captures */
-          capture: string[];
-          /** @description Key logs (RFC 9850) */
-          keylog?: string[];
+    health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-      };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
     };
-    responses: {
-      /** @description Accepted */
-      202: {
-        headers: {
-          [name: string]: unknown;
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          "application/json": components["schemas"]["Accepted"];
+        requestBody?: never;
+        responses: {
+            /** @description Prometheus text format */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
         };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Request Entity Too Large */
-      413: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Insufficient Storage */
-      507: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
     };
-  };
-  "get-import": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description Id of the import */
-        id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Import"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Not Found */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "cancel-import": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description Id of the import */
-        id: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description No Content */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Not Found */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  openapi: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OpenAPI 3.1 */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/openapi+json": string;
-        };
-      };
-      /** @description Error */
-      default: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  overview: {
-    parameters: {
-      query?: {
-        /** @description Start: RFC 3339, or how long before now (90s, 15m, 24h, 7d) */
-        since?: string;
-        /** @description End: as since; missing means now */
-        until?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Overview"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "get-session": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Session"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "sign-in": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["SignIn"];
-      };
-    };
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          "Set-Cookie"?: string;
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Session"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Too Many Requests */
-      429: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "sign-out": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description No Content */
-      204: {
-        headers: {
-          "Set-Cookie"?: string;
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "get-system": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["System"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "list-users": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Users"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "create-user": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": components["schemas"]["NewUser"];
-      };
-    };
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["User"];
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Conflict */
-      409: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  "delete-user": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description Account name */
-        name: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description No Content */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Not Found */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Conflict */
-      409: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Unprocessable Entity */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  health: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OK */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": components["schemas"]["Health"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Service Unavailable */
-      503: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
-  metrics: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Prometheus text format */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "text/plain": string;
-        };
-      };
-      /** @description Unauthorized */
-      401: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Forbidden */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-      /** @description Internal Server Error */
-      500: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/problem+json": components["schemas"]["ErrorModel"];
-        };
-      };
-    };
-  };
 }

@@ -21,7 +21,7 @@ export function AccountMenu({ user, version }: Pick<Session, "user" | "version">
   return (
     <>
       <Dropdown trigger={["click"]} menu={{ items }} placement="bottomRight">
-        <Button type="text" icon={<UserOutlined />} aria-label={t("account.menu", { name: user.name })}>
+        <Button type="text" icon={<UserOutlined aria-hidden />} aria-label={t("account.menu", { name: user.name })}>
           {user.name}
         </Button>
       </Dropdown>

@@ -26,7 +26,7 @@ export function CopyButton({ text, what }: Props) {
       className="quiet-button"
       aria-label={label}
       title={label}
-      icon={copied ? <CheckOutlined /> : <CopyOutlined />}
+      icon={copied ? <CheckOutlined aria-hidden /> : <CopyOutlined aria-hidden />}
       onClick={(event) => {
         event.stopPropagation();
         void navigator.clipboard.writeText(text).then(() => setCopied(true));

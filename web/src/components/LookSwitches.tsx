@@ -25,7 +25,7 @@ export function LookSwitches() {
           onClick: ({ key }) => setLanguage(key === "zh" ? "zh" : "en"),
         }}
       >
-        <Button type="text" icon={<GlobalOutlined />} title={t("look.language")}>
+        <Button type="text" icon={<GlobalOutlined aria-hidden />} title={t("look.language")}>
           {language === "zh" ? "中文" : "EN"}
         </Button>
       </Dropdown>
@@ -38,7 +38,7 @@ export function LookSwitches() {
           onClick: ({ key }) => setTheme(themes.find((x) => x === key) ?? "system"),
         }}
       >
-        <Button type="text" icon={<BulbOutlined />} aria-label={t("look.theme")} title={t("look.theme")} />
+        <Button type="text" icon={<BulbOutlined aria-hidden />} aria-label={t("look.theme")} title={t("look.theme")} />
       </Dropdown>
     </>
   );

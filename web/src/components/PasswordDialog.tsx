@@ -19,7 +19,7 @@ export function PasswordDialog({ close }: { close: () => void }) {
   const [form] = Form.useForm<Values>();
   const change = useChangePassword();
   const text = useErrorText();
-  const wrong = change.error instanceof APIError && change.error.status === 422 && !change.error.message;
+  const wrong = change.error instanceof APIError && change.error.location === "body.old";
   const submit = (values: Values) =>
     change.mutate(
       { old: values.old, new: values.new },

@@ -26,7 +26,11 @@ export function RangePicker() {
       destroyOnHidden
       content={<Choices range={range} choose={choose} />}
     >
-      <Button icon={<ClockCircleOutlined />} aria-label={t("range.label", { range: label })} aria-expanded={open}>
+      <Button
+        icon={<ClockCircleOutlined aria-hidden />}
+        aria-label={t("range.label", { range: label })}
+        aria-expanded={open}
+      >
         {label}
       </Button>
     </Popover>

@@ -85,5 +85,5 @@ export function valueAt(record: Record, path: string): string {
   }
   if (at === undefined || at === null) return "";
   if (Array.isArray(at)) return at.join(", ");
-  return typeof at === "object" ? JSON.stringify(at) : String(at);
+  return typeof at === "string" ? at : JSON.stringify(at);
 }

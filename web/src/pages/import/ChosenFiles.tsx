@@ -42,7 +42,7 @@ export function ChosenFiles({ chosen, disabled, change }: Props) {
             type="text"
             size="small"
             disabled={disabled}
-            icon={<DeleteOutlined />}
+            icon={<DeleteOutlined aria-hidden />}
             aria-label={t("import.remove", { name: visible(file.name) })}
             onClick={() => change(chosen.filter((_, j) => j !== i))}
           />

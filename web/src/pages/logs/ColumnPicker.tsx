@@ -48,7 +48,7 @@ export function ColumnPicker({ columns, change }: Props) {
         </div>
       }
     >
-      <Button size="small" icon={<SettingOutlined />}>
+      <Button size="small" icon={<SettingOutlined aria-hidden />}>
         {t("logs.columns")}
       </Button>
     </Popover>

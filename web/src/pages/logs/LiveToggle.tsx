@@ -15,7 +15,7 @@ export function LiveToggle({ on, change }: Props) {
       size="small"
       type={on ? "primary" : "default"}
       aria-pressed={on}
-      icon={on ? <PauseOutlined /> : <PlayCircleOutlined />}
+      icon={on ? <PauseOutlined aria-hidden /> : <PlayCircleOutlined aria-hidden />}
       onClick={() => change(!on)}
     >
       {t("logs.live")}

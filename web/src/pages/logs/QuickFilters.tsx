@@ -24,7 +24,7 @@ export function QuickFilters({ q, run }: Props) {
     <div className="quick" role="group" aria-label={t("logs.quick")}>
       <Button
         size="small"
-        icon={<UnlockOutlined />}
+        icon={<UnlockOutlined aria-hidden />}
         type={hasTerm(q, decrypted) ? "primary" : "default"}
         aria-pressed={hasTerm(q, decrypted)}
         onClick={() => toggle(decrypted, [])}

@@ -100,7 +100,7 @@ export function SearchBox({ q, mistake, run }: Props) {
           <Button
             type="text"
             size="small"
-            icon={<HistoryOutlined />}
+            icon={<HistoryOutlined aria-hidden />}
             aria-label={t("logs.history")}
             title={t("logs.history")}
           />

@@ -42,7 +42,7 @@ export function SearchHelp() {
       <Button
         type="text"
         size="small"
-        icon={<QuestionCircleOutlined />}
+        icon={<QuestionCircleOutlined aria-hidden />}
         aria-label={t("help.title")}
         title={t("help.title")}
       />

@@ -37,19 +37,19 @@ export function ValueMenu({ q, run, children }: Props) {
     },
     {
       key: "for",
-      icon: <FilterOutlined />,
+      icon: <FilterOutlined aria-hidden />,
       label: t("logs.filter_for"),
       onClick: () => run(narrow(q, term(cell.field, cell.value))),
     },
     {
       key: "out",
-      icon: <StopOutlined />,
+      icon: <StopOutlined aria-hidden />,
       label: t("logs.filter_out"),
       onClick: () => run(narrow(q, term(cell.field, cell.value, true))),
     },
     {
       key: "copy",
-      icon: <CopyOutlined />,
+      icon: <CopyOutlined aria-hidden />,
       label: t("logs.copy_value"),
       onClick: () => void navigator.clipboard.writeText(cell.value),
     },

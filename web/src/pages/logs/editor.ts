@@ -2,6 +2,9 @@ import {
   acceptCompletion,
   autocompletion,
   closeBrackets,
+  completionStatus,
+  moveCompletionSelection,
+  selectedCompletionIndex,
   startCompletion,
   type CompletionContext,
   type CompletionResult,
@@ -42,12 +45,13 @@ export function searchBox(label: string, hint: string, on: Handlers): Extension 
     history(),
     closeBrackets(),
     highlighting,
-    autocompletion({ override: [completions], icons: false, activateOnTyping: true, maxRenderedOptions: 50 }),
+    autocompletion({ override: [completions], icons: false, selectOnOpen: false, maxRenderedOptions: 50 }),
     tooltips({ position: "fixed" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged) on.changed();
     }),
-    Prec.high(keymap.of([{ key: "Tab", run: acceptCompletion }])),
+    EditorView.domEventHandlers({ beforeinput: replaceSelection }),
+    Prec.high(keymap.of([{ key: "Tab", run: acceptFirst }])),
     keymap.of([
       { key: "Enter", run: (view) => (on.run(view.state.doc.toString()), true) },
       { key: "Mod-Space", run: startCompletion },
@@ -58,6 +62,25 @@ export function searchBox(label: string, hint: string, on: Handlers): Extension 
       ...standardKeymap,
     ]),
   ];
+}
+
+/**
+ * Typing over a selection: left to itself the browser would give the new text the colour of the old one by a style attribute,
+ * which the page's policy forbids.
+ */
+function replaceSelection(event: InputEvent, view: EditorView): boolean {
+  if (event.inputType !== "insertText" || event.data === null || view.composing || view.state.selection.main.empty)
+    return false;
+  event.preventDefault();
+  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type" });
+  return true;
+}
+
+/** Tab takes the option that is chosen, or else the first: Enter is for running the search. */
+function acceptFirst(view: EditorView): boolean {
+  if (completionStatus(view.state) !== "active") return false;
+  if (selectedCompletionIndex(view.state) === null) moveCompletionSelection(true)(view);
+  return acceptCompletion(view);
 }
 
 function recall(view: EditorView, q: string | undefined): boolean {

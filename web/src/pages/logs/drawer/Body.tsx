@@ -88,7 +88,7 @@ function Shown({ body, contentType, name }: { body: string; contentType: string;
         <Button
           type="text"
           size="small"
-          icon={<DownloadOutlined />}
+          icon={<DownloadOutlined aria-hidden />}
           onClick={() => save(new Blob([raw], { type: "application/octet-stream" }), `${name}.bin`)}
         >
           {t("body.save")}

@@ -40,7 +40,7 @@ export function Fact({ name, value, field, shown, mono = false }: Props) {
             type="text"
             size="small"
             className="quiet-button"
-            icon={<FilterOutlined />}
+            icon={<FilterOutlined aria-hidden />}
             aria-label={t("drawer.filter", { name: `${name} ${visible(text)}` })}
             title={t("drawer.filter_title")}
             onClick={(event) => openMenu({ field, value: text }, event)}

@@ -40,7 +40,7 @@ export function PacketDownloads({ conn, encrypted }: Props) {
         {choices.map(({ key, form, keys }) => (
           <li key={key}>
             <Button
-              icon={<DownloadOutlined />}
+              icon={<DownloadOutlined aria-hidden />}
               loading={download.isPending && download.variables.form === form && download.variables.keys === keys}
               onClick={() => download.mutate({ form, keys })}
             >

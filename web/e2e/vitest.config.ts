@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+// One server and one browser: the files run one after the other.
+export default defineConfig({
+  test: {
+    include: ["e2e/*.test.ts"],
+    globalSetup: "e2e/server.ts",
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
