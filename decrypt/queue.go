@@ -10,14 +10,20 @@ import (
 )
 
 // Budget bounds the ciphertext that all sessions together keep while they wait for keys.
-type Budget struct{ left atomic.Int64 }
+type Budget struct {
+	limit int64
+	left  atomic.Int64
+}
 
 // NewBudget returns a Budget of that many bytes.
 func NewBudget(limit int64) *Budget {
-	b := &Budget{}
+	b := &Budget{limit: limit}
 	b.left.Store(limit)
 	return b
 }
+
+// Used returns how many bytes are kept now.
+func (b *Budget) Used() int64 { return b.limit - b.left.Load() }
 
 func (b *Budget) take(n int) bool {
 	if b.left.Add(-int64(n)) >= 0 {

@@ -123,12 +123,9 @@ func (m *machine) openSensor(context.Context) error {
 	inputs := make([]sensor.Input, 0, len(names))
 	for _, name := range names {
 		live := capture.LiveConfig{Interface: name, Promiscuous: len(m.cfg.Interfaces) > 0, RingBytes: int(m.cfg.Sensor.Ring)}
-		probe, err := capture.OpenLive(live)
+		first, err := capture.OpenLive(live)
 		if errors.Is(err, os.ErrPermission) {
 			err = errors.New("capturing needs root or CAP_NET_RAW")
-		}
-		if err == nil {
-			err = probe.Close()
 		}
 		if err != nil && len(m.cfg.Interfaces) > 0 {
 			return fmt.Errorf("open sensor on %s: %w", name, err)
@@ -137,16 +134,36 @@ func (m *machine) openSensor(context.Context) error {
 			m.sensorWhy = err.Error()
 			return nil
 		}
-		inputs = append(inputs, sensor.Input{Name: name, Open: func() (capture.Reader, error) { return capture.OpenLive(live) }})
+		inputs = append(inputs, sensor.Input{Name: name, Open: m.reopen(first, live)})
 	}
 	m.sensorWhy = fmt.Sprintf("capturing on %q", names)
 	cfg := sensor.Config{
-		Inputs: inputs, Live: true, Keys: m.keys, KeyWait: m.cfg.Sensor.KeyWait, HeldBytes: int64(m.cfg.Sensor.Memory),
-		Recorder: recorder{m}, Reassembly: reassembly.DefaultConfig(),
+		Inputs: inputs, Live: true, Keys: m.keys, KeyWait: m.cfg.Sensor.KeyWait, CloseWait: sensor.DefaultCloseWait,
+		HeldBytes: int64(m.cfg.Sensor.Memory),
+		Recorder:  recorder{m}, Reassembly: reassembly.DefaultConfig(),
 	}
 	cfg.Reassembly.Seed = flow.NewSeed()
 	m.sensor = sensor.New(cfg, m.log.With("component", "sensor"))
 	return nil
+}
+
+// reopen returns first, and a new ring each time after that. What comes between the opening of first and the sensor's start
+// waits in its ring, so that nothing is missed from the moment at which Vitrine says that it runs.
+func (m *machine) reopen(first *capture.Live, live capture.LiveConfig) func() (capture.Reader, error) {
+	taken := false
+	m.closeLater(func() error {
+		if taken {
+			return nil
+		}
+		return first.Close()
+	})
+	return func() (capture.Reader, error) {
+		if !taken {
+			taken = true
+			return first, nil
+		}
+		return capture.OpenLive(live)
+	}
 }
 
 // recorder hands packets to the folder, which is opened after the sensor was made.

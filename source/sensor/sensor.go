@@ -30,6 +30,8 @@ type Config struct {
 	Keys decrypt.Keys
 	// KeyWait is how long, in capture time, ciphertext waits for its key; zero is as long as memory allows.
 	KeyWait time.Duration
+	// CloseWait is the same for a connection that has ended: until then, its end is not told.
+	CloseWait time.Duration
 	// HeldBytes bounds the ciphertext that waits for keys, of all connections together.
 	HeldBytes int64
 	// Recorder, unless nil, is given each packet of a conversation. It must not keep p.Data.
@@ -51,6 +53,8 @@ type Recorder interface {
 const (
 	// DefaultKeyWait is right for live traffic: key logs are written during the handshake.
 	DefaultKeyWait = 10 * time.Second
+	// DefaultCloseWait is right for live traffic: longer than a key log on a local disk takes, short enough for people.
+	DefaultCloseWait = time.Second
 	// DefaultHeldBytes is right for a sensor of 1 GB.
 	DefaultHeldBytes = 128 << 20
 	// retryEvery is how soon a key that has come is used, and waiting segments are looked at.
@@ -71,6 +75,8 @@ type Sensor struct {
 	assembler *reassembly.Assembler
 	worker    *decrypt.Worker
 	waiting   map[*stream]struct{} // those whose ciphertext waits for a key
+	lingering []*stream            // those among them that have ended, the earliest end first, and some that are finished
+	ending    bool                 // no key can come any more
 	keys      uint64               // generation of Keys that waiting streams have tried
 	stats     Stats
 	inputs    sync.Map // name to Counter
@@ -93,15 +99,22 @@ func (s *Sensor) Run(ctx context.Context, sink source.Sink) error {
 	s.mu.Lock()
 	s.assembler = reassembly.New(s.cfg.Reassembly, &opener{s, sink})
 	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.assembler.Close()
-		s.mu.Unlock()
-	}()
+	defer s.finish()
 	if s.cfg.Live {
 		return s.live(ctx)
 	}
 	return s.files(ctx)
+}
+
+// finish ends all connections.
+func (s *Sensor) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+	s.assembler.Close()
+	for len(s.lingering) > 0 {
+		s.dropLingering()
+	}
 }
 
 // files reads all inputs, even if some are damaged.
@@ -167,5 +180,32 @@ func (s *Sensor) retry(now time.Time) {
 	s.keys, s.stats.retried = fresh, now
 	for st := range s.waiting {
 		st.retry(now, isNew)
+	}
+	for len(s.lingering) > 0 {
+		first := s.lingering[0]
+		if !first.finished && (s.cfg.CloseWait == 0 || now.Sub(first.end) <= s.cfg.CloseWait) {
+			break
+		}
+		s.dropLingering()
+	}
+}
+
+// maxLingering is how many connections may have ended and still wait for a key.
+const maxLingering = 4096
+
+// linger keeps a connection that has ended. Those that ended earlier give way once half of the memory for ciphertext is in use.
+func (s *Sensor) linger(st *stream) {
+	s.lingering = append(s.lingering, st)
+	for len(s.lingering) > maxLingering || len(s.lingering) > 1 && s.budget.Used() > s.cfg.HeldBytes/2 {
+		s.dropLingering()
+	}
+}
+
+// dropLingering finishes the connection that has lingered for longest.
+func (s *Sensor) dropLingering() {
+	first := s.lingering[0]
+	s.lingering[0], s.lingering = nil, s.lingering[1:]
+	if !first.finished {
+		first.finish()
 	}
 }

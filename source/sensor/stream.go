@@ -30,6 +30,10 @@ type stream struct {
 	prefix  [2][]byte // kept until that is decided, at most handshake.HeaderLen bytes each; one is empty
 	since   time.Time // when ciphertext began to wait for its key; zero if none does
 	learnt  int       // revision of the session's facts that conn has
+
+	closed   bool      // the connection has ended
+	end      time.Time // when; valid iff closed
+	finished bool      // and that was told
 }
 
 // Data passes on b, or what it decrypts to.
@@ -88,18 +92,33 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	}
 }
 
-// Close ends the connection. What still waits for its key after a last look will not get it.
+// Close ends the connection, unless ciphertext still waits for its key: connections can be shorter than the way of a key. Then the end
+// is told when the key has come, or no longer can.
 func (s *stream) Close(at time.Time) {
-	if s.session != nil {
-		s.session.Retry()
-		s.session.Close(at)
-		s.learn()
-		s.sensor.count(s.conn)
-		delete(s.sensor.waiting, s)
-	} else if !s.plain {
-		s.flush(at)
+	if s.session == nil {
+		if !s.plain {
+			s.flush(at)
+		}
+		s.next.Close(at)
+		return
 	}
-	s.next.Close(at)
+	s.closed, s.end = true, at
+	s.session.Retry()
+	if s.session.Waiting() && !s.sensor.ending {
+		s.sensor.linger(s)
+		return
+	}
+	s.finish()
+}
+
+// finish tells the end of a TLS connection.
+func (s *stream) finish() {
+	s.session.Close(s.end)
+	s.learn()
+	s.sensor.count(s.conn)
+	delete(s.sensor.waiting, s)
+	s.finished = true
+	s.next.Close(s.end)
 }
 
 func (s *stream) flush(at time.Time) {
@@ -144,6 +163,12 @@ func (s *stream) wait(now time.Time) {
 func (s *stream) retry(now time.Time, fresh bool) {
 	if fresh {
 		s.session.Retry()
+	}
+	if s.closed {
+		if !s.session.Waiting() {
+			s.finish()
+		}
+		return
 	}
 	if max := s.sensor.cfg.KeyWait; max > 0 && s.session.Waiting() && now.Sub(s.since) > max {
 		s.session.GiveUp(flow.NoKey)
