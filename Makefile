@@ -51,8 +51,8 @@ web/dist/index.html: web/node_modules/.package-lock.json $(CONSOLE)
 .PHONY: test
 test: build need-test ## Run every test: Go with the race detector, the console's units, the console in Chromium
 	@mkdir -p $(CACHE)/test && rm -f $(CACHE)/test/*.json
-	-cd web && npm test -- --reporter=default --reporter=json --outputFile.json=../$(CACHE)/test/web-unit.json
-	-cd web && npm run e2e -- --reporter=default --reporter=json --outputFile.json=../$(CACHE)/test/web-e2e.json
+	-cd web && npm test -- --reporter=default --reporter=json --outputFile.json=$(CURDIR)/$(CACHE)/test/web-unit.json
+	-cd web && npm run e2e -- --reporter=default --reporter=json --outputFile.json=$(CURDIR)/$(CACHE)/test/web-e2e.json
 	CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) -json ./... | go run ./internal/testreport $(CACHE)/test/web-unit.json $(CACHE)/test/web-e2e.json
 
 .PHONY: lint
