@@ -27,7 +27,8 @@ type stream struct {
 	next    source.Stream
 	plain   bool // it is not TLS
 	session *decrypt.Session
-	prefix  [2][]byte // kept until that is decided, at most handshake.HeaderLen bytes each; one is empty
+	prefix  [2][]byte // kept until that is decided, less than maxUndecided bytes each
+	missing [2]hole   // before them
 	since   time.Time // when ciphertext began to wait for its key; zero if none does
 	learnt  int       // revision of the session's facts that conn has
 
@@ -57,7 +58,11 @@ func (s *stream) decide(dir flow.Direction, at time.Time, b []byte) []byte {
 	if len(kept) > 0 {
 		b = append(kept, b...)
 	}
-	switch looksLikeTLS(b) {
+	like := looksLikeTLS(b)
+	if like == no && s.missing[dir].seen && len(b) < maxUndecided {
+		like = undecided // it may begin within a record: the other direction knows
+	}
+	switch like {
 	case undecided:
 		s.prefix[dir] = append([]byte(nil), b...)
 		return nil
@@ -67,12 +72,26 @@ func (s *stream) decide(dir flow.Direction, at time.Time, b []byte) []byte {
 		s.plain = true
 	}
 	s.prefix[dir] = nil
+	for d, h := range s.missing {
+		if h.seen {
+			s.Gap(flow.Direction(d), at, h.n)
+		}
+	}
 	if other := dir.Reverse(); len(s.prefix[other]) > 0 {
 		early := s.prefix[other]
 		s.prefix[other] = nil
 		s.Data(other, at, early)
 	}
 	return b
+}
+
+// maxUndecided is how much of a direction whose beginning is missing is kept until the other one tells what it is.
+const maxUndecided = 4096
+
+// hole is bytes that are missing where a direction begins.
+type hole struct {
+	seen bool
+	n    int
 }
 
 // Gap passes on a hole, or what of the plaintext is lost by it.
@@ -84,11 +103,10 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	case s.plain:
 		s.next.Gap(dir, at, n)
 	case len(s.prefix[dir]) > 0: // too little to tell, and behind the hole it will not be clearer
-		s.plain = true
 		s.flush(at)
 		s.next.Gap(dir, at, n)
 	default: // the first bytes are missing: what comes next decides
-		s.next.Gap(dir, at, n)
+		s.missing[dir] = hole{true, s.missing[dir].n + n}
 	}
 }
 
@@ -121,8 +139,13 @@ func (s *stream) finish() {
 	s.next.Close(s.end)
 }
 
+// flush passes on what was kept, as it is.
 func (s *stream) flush(at time.Time) {
+	s.plain = true
 	for dir := range flow.Direction(2) {
+		if h := s.missing[dir]; h.seen {
+			s.next.Gap(dir, at, h.n)
+		}
 		if len(s.prefix[dir]) > 0 {
 			s.next.Data(dir, at, s.prefix[dir])
 			s.prefix[dir] = nil
