@@ -91,6 +91,9 @@ func (m *machine) openFolder(context.Context) (err error) {
 	return nil
 }
 
+// keyLogs are the files and folders of key logs that are followed: a folder of our own, and what was asked for.
+func (m *machine) keyLogs() []string { return append([]string{m.cfg.path("keylog")}, m.cfg.KeyLogs...) }
+
 func (m *machine) openListener(ctx context.Context) (err error) {
 	if m.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", m.cfg.Listen); err != nil {
 		return fmt.Errorf("open the console's port: %w; choose another one with --listen", err)
@@ -202,7 +205,7 @@ func (m *machine) openState(ctx context.Context) (err error) {
 	if given == "" {
 		m.password = password
 	}
-	return m.grantAccess(ctx)
+	return nil
 }
 
 // localToken names the token of the command line on this machine. There is a new one at each start.
@@ -255,7 +258,7 @@ func (m *machine) openStore(ctx context.Context) (err error) {
 	}
 }
 
-func (m *machine) openServer(context.Context) error {
+func (m *machine) openServer(ctx context.Context) error {
 	console, err := web.Handler()
 	if err != nil {
 		return err
@@ -266,5 +269,8 @@ func (m *machine) openServer(context.Context) error {
 		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
 		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
 	}, m.log.With("component", "server"))
-	return err
+	if err != nil {
+		return err
+	}
+	return m.grantAccess(ctx) // now that there is a certificate to know the server by
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,6 +55,9 @@ and so on, and those before the file.`,
 func up(ctx context.Context, cfg *upConfig, out io.Writer) error {
 	log := telemetry.NewLogger(os.Stderr, cfg.Log)
 	m, err := open(ctx, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // stopped while it started, as asked
+	}
 	if err != nil {
 		return err
 	}
@@ -91,18 +95,11 @@ func (m *machine) announce(out io.Writer) {
 func (m *machine) roles() []api.RoleOf {
 	return []api.RoleOf{
 		{Name: "sensor", On: m.sensor != nil, Why: m.sensorWhy},
-		{Name: "key logs", On: len(m.cfg.KeyLogs) > 0, Why: keyLogsWhy(m.cfg.KeyLogs)},
+		{Name: "key logs", On: true, Why: fmt.Sprintf("following %q", m.keyLogs())},
 		{Name: "packets", On: m.sensor != nil, Why: packetsWhy(m)},
 		{Name: "store", On: true, Why: engineWhy(m.cfg.Store.URL, "ClickHouse")},
 		{Name: "bus", On: true, Why: engineWhy(m.cfg.Bus.URL, "NATS")},
 	}
-}
-
-func keyLogsWhy(paths []string) string {
-	if len(paths) == 0 {
-		return "none is followed; name one with --keylog"
-	}
-	return fmt.Sprintf("following %q", paths)
 }
 
 func packetsWhy(m *machine) string {
@@ -158,7 +155,7 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 			return f(ctx)
 		})
 	}
-	for _, path := range m.cfg.KeyLogs {
+	for _, path := range m.keyLogs() {
 		source("key log "+path, func(ctx context.Context) error { return keylog.Follow(ctx, path, m.keys, m.log) })
 	}
 	if m.sensor != nil {
