@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,9 @@ import (
 // with the reason.
 func TestLive(t *testing.T) {
 	shop := newShop(t)
-	up := startUpIn(t, shop.server, t.TempDir(), "--iface", shop.server.Interface, "--keylog", shop.file("keys.log"))
+	data := t.TempDir()
+	up := startUpIn(t, shop.server, data, "--iface", shop.server.Interface)
+	shop.keyLog = filepath.Join(data, "keylog", "curl.log") // followed without being asked for
 
 	shop.curl(t, "https://shop.example/x.json?with=key")
 	got := up.await(t, `kind:http and http.url:"/x.json?with=key"`)

@@ -59,7 +59,7 @@ type machine struct {
 // open opens everything and runs nothing yet. What is cheap and fails often comes first.
 func open(ctx context.Context, cfg *upConfig, log *slog.Logger) (*machine, error) {
 	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions)}
-	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openStore, m.openServer}
+	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openStore, m.openServer, m.openAccess}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, m.close())
@@ -85,6 +85,9 @@ func (m *machine) openFolder(context.Context) (err error) {
 		return err
 	}
 	m.closeLater(m.folder.close)
+	if err = os.MkdirAll(m.cfg.path("keylog"), 0o700); err != nil {
+		return fmt.Errorf("make folder for key logs: %w", err)
+	}
 	if m.host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("read host name: %w", err)
 	}
@@ -197,21 +200,14 @@ func (m *machine) openState(ctx context.Context) (err error) {
 		return err
 	}
 	m.closeLater(m.state.Close)
-	given := os.Getenv("VITRINE_ADMIN_PASSWORD")
-	password, err := m.state.EnsureAdmin(ctx, given, time.Now())
-	if err != nil {
-		return err
-	}
-	if given == "" {
-		m.password = password
-	}
 	return nil
 }
 
 // localToken names the token of the command line on this machine. There is a new one at each start.
 const localToken = "local command line"
 
-func (m *machine) grantAccess(ctx context.Context) error {
+// openAccess lets people in. It comes last: a password is made once, and must be announced.
+func (m *machine) openAccess(ctx context.Context) error {
 	if err := m.state.RevokeToken(ctx, localToken); err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
@@ -219,7 +215,15 @@ func (m *machine) grantAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return (&access{Server: m.url, Token: secret}).save(m.cfg.Data)
+	if err := (&access{Server: m.url, Token: secret}).save(m.cfg.Data); err != nil {
+		return err
+	}
+	given := os.Getenv("VITRINE_ADMIN_PASSWORD")
+	password, err := m.state.EnsureAdmin(ctx, given, time.Now())
+	if given == "" {
+		m.password = password
+	}
+	return err
 }
 
 func (m *machine) openBus(ctx context.Context) (err error) {
@@ -258,7 +262,7 @@ func (m *machine) openStore(ctx context.Context) (err error) {
 	}
 }
 
-func (m *machine) openServer(ctx context.Context) error {
+func (m *machine) openServer(context.Context) error {
 	console, err := web.Handler()
 	if err != nil {
 		return err
@@ -269,8 +273,5 @@ func (m *machine) openServer(ctx context.Context) error {
 		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
 		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
 	}, m.log.With("component", "server"))
-	if err != nil {
-		return err
-	}
-	return m.grantAccess(ctx) // now that there is a certificate to know the server by
+	return err
 }

@@ -68,7 +68,7 @@ const form = "a=b&c=d"
 
 // shop is an nginx in one namespace, with a folder of its own, and customers in another.
 type shop struct {
-	dir            string
+	dir, keyLog    string
 	client, server *testkit.Namespace
 }
 
@@ -78,6 +78,7 @@ func newShop(t *testing.T) *shop {
 	t.Helper()
 	nginx := testkit.Need(t, "nginx")
 	s := &shop{dir: t.TempDir()}
+	s.keyLog = s.file("keys.log")
 	if err := os.Chmod(filepath.Dir(s.dir), 0o755); err != nil { // nginx's workers are not root
 		t.Fatal(err)
 	}
@@ -144,7 +145,7 @@ func (s *shop) curlOnce(t *testing.T, args ...string) error {
 	address := s.server.IPv4.String()
 	fixed := []string{"-sS", "-k", "--max-time", "30", "-o", os.DevNull, "--resolve", "shop.example:443:" + address, "--resolve", "shop.example:80:" + address}
 	cmd := s.client.Command(t.Context(), testkit.Need(t, "curl"), append(fixed, args...)...)
-	cmd.Env = append(os.Environ(), "SSLKEYLOGFILE="+s.file("keys.log"))
+	cmd.Env = append(os.Environ(), "SSLKEYLOGFILE="+s.keyLog)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("curl %q: %w: %s", args, err, out)
 	}
@@ -173,7 +174,7 @@ func (s *shop) visitGo(t *testing.T) {
 	}
 	go server.ServeTLS(listener, "", "")
 	defer server.Close()
-	keys, err := os.OpenFile(s.file("keys.log"), os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
+	keys, err := os.OpenFile(s.keyLog, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func tsharkTransactions(t *testing.T, tshark string, s *shop) []transaction {
 		"tcp.stream", "http.request.method", "http.host", "http.request.uri", "http.response.code", "http2.streamid",
 		"http2.headers.method", "http2.headers.authority", "http2.headers.path", "http2.headers.status",
 	}
-	args := []string{"-r", s.file("traffic.pcapng"), "-o", "tls.keylog_file:" + s.file("keys.log"), "-o", "tcp.reassemble_out_of_order:TRUE",
+	args := []string{"-r", s.file("traffic.pcapng"), "-o", "tls.keylog_file:" + s.keyLog, "-o", "tcp.reassemble_out_of_order:TRUE",
 		"-Y", "http.request or http.response or http2.headers", "-T", "fields", "-E", "separator=|"}
 	for _, f := range fields {
 		args = append(args, "-e", f)
@@ -283,7 +284,7 @@ func tsharkBodies(t *testing.T, tshark string, s *shop) map[string]int {
 			bodies[hash(b)]++
 		}
 	}
-	args := []string{"-r", s.file("traffic.pcapng"), "-o", "tls.keylog_file:" + s.file("keys.log"), "-o", "tcp.reassemble_out_of_order:TRUE"}
+	args := []string{"-r", s.file("traffic.pcapng"), "-o", "tls.keylog_file:" + s.keyLog, "-o", "tcp.reassemble_out_of_order:TRUE"}
 	if out, err := exec.Command(tshark, append(args, "-q", "--export-objects", "http,"+s.file("objects"))...).CombinedOutput(); err != nil {
 		t.Fatalf("tshark: %v: %s", err, out)
 	}
@@ -336,7 +337,7 @@ func lastStream(ids string) string {
 // replayTransactions reads what `vitrine replay -o eve` tells of the same capture: transactions, and bodies by SHA-256.
 func replayTransactions(t *testing.T, s *shop) ([]transaction, map[string]int) {
 	t.Helper()
-	cmd := exec.Command(vitrine(t), "replay", "--keylog", s.file("keys.log"), "-o", "eve", s.file("traffic.pcapng"))
+	cmd := exec.Command(vitrine(t), "replay", "--keylog", s.keyLog, "-o", "eve", s.file("traffic.pcapng"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

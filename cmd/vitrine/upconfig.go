@@ -23,7 +23,7 @@ type upConfig struct {
 	Listen     string     `yaml:"listen" flag:"listen" doc:"address and port of the console"`
 	Names      []string   `yaml:"names" doc:"host names and addresses that the console's certificate is for, besides loopback"`
 	Interfaces []string   `yaml:"iface" flag:"iface" doc:"interface to capture on; may be given several times; all if not given"`
-	KeyLogs    []string   `yaml:"keylog" flag:"keylog" doc:"TLS key log to follow, or a folder of them; may be given several times"`
+	KeyLogs    []string   `yaml:"keylog" flag:"keylog" doc:"TLS key log to follow, or a folder of them, besides the folder keylog in the data folder; may be given several times"`
 	Log        slog.Level `yaml:"log" doc:"least level of what is logged: debug, info, warn or error"`
 
 	Sensor    sensorConfig    `yaml:"sensor"`
