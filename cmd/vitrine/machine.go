@@ -196,11 +196,10 @@ func (m *machine) openPackets(context.Context) (err error) {
 }
 
 func (m *machine) openState(ctx context.Context) (err error) {
-	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err != nil {
-		return err
+	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err == nil {
+		m.closeLater(m.state.Close)
 	}
-	m.closeLater(m.state.Close)
-	return nil
+	return err
 }
 
 // localToken names the token of the command line on this machine. There is a new one at each start.
