@@ -180,7 +180,7 @@ describe("searching", () => {
       await page.keyboard.press("Tab");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
-    await page.waitForURL(/id=/);
+    await page.locator(".ant-drawer .ant-tabs").waitFor();
     const first = new URL(page.url()).searchParams.get("id");
     await page.keyboard.press("ArrowDown");
     await page.waitForURL((url) => url.searchParams.get("id") !== first);

@@ -8,8 +8,8 @@ import { makeTraffic } from "./traffic";
 const pictures = join(import.meta.dirname, "../../docs/screenshots");
 let browser: Browser;
 
-// The capture is of a time at which the server itself captures nothing: an hour that ended two days ago.
-const began = Date.now() - 49 * 3600_000;
+// The capture is of a time at which the server itself captures nothing: an hour before yesterday.
+const began = Date.now() - 60 * 3600_000;
 const period = `since=${new Date(began - 120_000).toISOString()}&until=${new Date(began + 3600_000).toISOString()}`;
 
 beforeAll(async () => {

@@ -8,10 +8,13 @@ export interface Live {
   events: Record[]; // the newest first
   waiting: number; // came while paused
   dropped: number; // the server left out
-  connected: boolean;
+  state: "connecting" | "on" | "refused";
 }
 
-const nothing: Live = { events: [], waiting: 0, dropped: 0, connected: false };
+/** Milliseconds until a stream that the server refused is asked for again. */
+const again = 5_000;
+
+const nothing: Live = { events: [], waiting: 0, dropped: 0, state: "connecting" };
 
 /** Adds what has come, the newest first, and forgets the oldest beyond the limit. */
 export function prepend(held: Record[], came: Record[]): Record[] {
@@ -33,16 +36,13 @@ export function useLive(q: string, on: boolean, paused: boolean): Live {
   useEffect(() => {
     if (!on) return;
     pending.current = [];
-    const source = new EventSource(`/api/v1/events/live${q === "" ? "" : "?" + new URLSearchParams({ q }).toString()}`);
-    source.onopen = () => setLive((l) => ({ ...l, connected: true }));
-    source.onerror = () => setLive((l) => ({ ...l, connected: false }));
-    source.addEventListener("record", (event: MessageEvent<string>) => {
-      pending.current.push(JSON.parse(event.data) as Record);
-      if (pending.current.length > 2 * liveLimit) pending.current = pending.current.slice(-liveLimit);
-    });
-    source.addEventListener("dropped", (event: MessageEvent<string>) => {
-      const dropped = JSON.parse(event.data) as Dropped;
-      setLive((l) => ({ ...l, dropped: dropped.events }));
+    const close = follow(q, {
+      state: (state) => setLive((l) => ({ ...l, state })),
+      record: (record) => {
+        pending.current.push(record);
+        if (pending.current.length > 2 * liveLimit) pending.current = pending.current.slice(-liveLimit);
+      },
+      dropped: (dropped) => setLive((l) => ({ ...l, dropped })),
     });
     const timer = setInterval(() => {
       const came = pending.current;
@@ -54,10 +54,40 @@ export function useLive(q: string, on: boolean, paused: boolean): Live {
       }
     }, 250);
     return () => {
-      source.close();
+      close();
       clearInterval(timer);
       setLive(nothing);
     };
   }, [q, on]);
   return live;
+}
+
+interface Follower {
+  state: (state: Live["state"]) => void;
+  record: (record: Record) => void;
+  dropped: (events: number) => void;
+}
+
+/** Opens the stream. The browser itself comes back after a broken line, but not after a refusal. Returns what ends it. */
+function follow(q: string, to: Follower): () => void {
+  let source: EventSource;
+  let timer: ReturnType<typeof setTimeout>;
+  const open = () => {
+    source = new EventSource(`/api/v1/events/live${q === "" ? "" : "?" + new URLSearchParams({ q }).toString()}`);
+    source.onopen = () => to.state("on");
+    source.onerror = () => {
+      const refused = source.readyState === EventSource.CLOSED;
+      to.state(refused ? "refused" : "connecting");
+      if (refused) timer = setTimeout(open, again);
+    };
+    source.addEventListener("record", (event: MessageEvent<string>) => to.record(JSON.parse(event.data) as Record));
+    source.addEventListener("dropped", (event: MessageEvent<string>) =>
+      to.dropped((JSON.parse(event.data) as Dropped).events),
+    );
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
 }

@@ -22,6 +22,7 @@ export function useSession() {
 export function useSignIn() {
   const queries = useQueryClient();
   return useMutation({
+    mutationKey: sessionKey,
     mutationFn: (body: { username: string; password: string }) => answer(client.POST("/api/v1/session", { body })),
     onSuccess: (session) => queries.setQueryData(sessionKey, session),
   });

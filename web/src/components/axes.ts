@@ -8,7 +8,7 @@ export const counts = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((n)
 export const sizes = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 /** Room around the drawing: above, right, below, left. */
-export const padding: uPlot.Padding = [8, 12, 0, 0];
+export const padding: uPlot.Padding = [8, 22, 0, 0];
 
 /** A time axis and a value axis in the colours of the page. */
 export function axes(

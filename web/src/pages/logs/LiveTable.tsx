@@ -45,9 +45,10 @@ function LiveStatus({ live, paused }: { live: Live; paused: boolean }) {
   const { count } = useFormat();
   return (
     <p className="result-line" role="status">
-      {!live.connected ? (
+      {live.state !== "on" ? (
         <span className="state">
-          <LoadingOutlined aria-hidden /> {t("logs.live_connecting")}
+          <LoadingOutlined aria-hidden />{" "}
+          {live.state === "refused" ? t("logs.live_refused") : t("logs.live_connecting")}
         </span>
       ) : paused ? (
         <span className="state">

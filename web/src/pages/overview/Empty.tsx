@@ -7,8 +7,8 @@ import { useRange } from "../../components/range";
 import { allTime } from "../../format/range";
 
 const walk = [
-  "sudo VITRINE_DATA=data bin/vitrine up --iface $(ip route show default | awk '{print $5; exit}') --keylog /tmp/keys.log",
-  "SSLKEYLOGFILE=/tmp/keys.log curl -o /dev/null https://example.com/",
+  "sudo make run",
+  "sudo SSLKEYLOGFILE=$PWD/data/keylog/curl.log curl -sS -o /dev/null https://example.com/",
 ];
 
 /** Shown until the first event: how to get one. */
