@@ -127,17 +127,22 @@ func (i *instance) search(t testing.TB, args ...string) result {
 	return runVitrine(t, nil, append([]string{"search"}, args...)...)
 }
 
-// importCapture uploads a capture and returns the import's id.
-func (i *instance) importCapture(t testing.TB, capture []byte) string {
+// importCapture uploads a capture, and session keys if there are any, and returns the import's id.
+func (i *instance) importCapture(t testing.TB, capture, keyLog []byte) string {
 	t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
-	part, err := form.CreateFormFile("capture", "traffic.pcapng")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := part.Write(capture); err != nil {
-		t.Fatal(err)
+	for field, content := range map[string][]byte{"capture": capture, "keylog": keyLog} {
+		if content == nil {
+			continue
+		}
+		part, err := form.CreateFormFile(field, field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := part.Write(content); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := form.Close(); err != nil {
 		t.Fatal(err)
@@ -200,7 +205,7 @@ func TestUpImportsAndFinds(t *testing.T) {
 	if !strings.Contains(up.announced, "sign in    admin, password ") {
 		t.Errorf("no password announced: %s", up.announced)
 	}
-	id := up.importCapture(t, plainCapture(t, 3))
+	id := up.importCapture(t, plainCapture(t, 3), nil)
 	if state, message := up.waitImport(t, id); state != "done" {
 		t.Fatalf("the import is %s: %s", state, message)
 	}
@@ -296,7 +301,7 @@ func TestKilledDuringIngest(t *testing.T) {
 	dir := t.TempDir()
 	capture := plainCapture(t, n)
 	up := startUp(t, dir)
-	first := up.importCapture(t, capture)
+	first := up.importCapture(t, capture, nil)
 	for range 3 {
 		time.Sleep(300 * time.Millisecond)
 		killEngine(t, dir)
@@ -306,7 +311,7 @@ func TestKilledDuringIngest(t *testing.T) {
 	}
 	wantURLs(t, up, first, n)
 
-	second := up.importCapture(t, capture)
+	second := up.importCapture(t, capture, nil)
 	time.Sleep(500 * time.Millisecond)
 	up.kill(t)
 	again := startUp(t, dir)
@@ -314,7 +319,7 @@ func TestKilledDuringIngest(t *testing.T) {
 	if state, _ := again.waitImport(t, second); state != "failed" && state != "done" {
 		t.Errorf("the interrupted import is %s", state)
 	}
-	third := again.importCapture(t, capture)
+	third := again.importCapture(t, capture, nil)
 	if state, message := again.waitImport(t, third); state != "done" {
 		t.Fatalf("the import after a restart is %s: %s", state, message)
 	}
