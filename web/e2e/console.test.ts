@@ -64,8 +64,8 @@ describe("importing", () => {
     results = await ui.import([file("traffic.pcap", traffic.capture), file("keys.txt", Buffer.from(traffic.keylog))]);
     expect(results).toMatch(/q=import%3A[0-9a-f]{32}/);
     const line = await page.locator(".import-item").first().innerText();
-    expect(line).toContain("5 connections");
-    expect(line).toContain("3 TLS connections decrypted");
+    expect(line).toContain("Connections: 5");
+    expect(line).toContain("TLS connections decrypted: 3");
   });
 
   it("tells in words why a file is no capture", async () => {

@@ -6,6 +6,9 @@ import { useFormat } from "../../components/format";
 import { logsAddress, useRange } from "../../components/range";
 import { ShareBar } from "./ShareBar";
 
+/** The kinds of events that are transactions. */
+const transactions = new Set(["http", "dns", "websocket"]);
+
 /** The numbers that matter most. */
 export function Tiles({ overview }: { overview: Overview }) {
   const { t } = useTranslation();
@@ -38,7 +41,7 @@ export function Tiles({ overview }: { overview: Overview }) {
         value={count(overview.transactions)}
         to={logsAddress("", range)}
         note={overview.kinds
-          .slice(0, 3)
+          .filter((k) => transactions.has(k.kind))
           .map((k) => `${t(`kind.${k.kind}`)} ${count(k.count)}`)
           .join(" · ")}
       />
