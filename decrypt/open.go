@@ -70,6 +70,17 @@ func (s *Session) lossReason(h *half) flow.Reason {
 	return flow.GapInRecords
 }
 
+// endReason tells why what is missing at the end of a direction was lost.
+func (s *Session) endReason(h *half) flow.Reason {
+	if reason := s.hopeless(); reason != "" {
+		return reason
+	}
+	if h.open == nil && h.gaveUp != "" {
+		return h.gaveUp // no key came, early or late
+	}
+	return s.lossReason(h)
+}
+
 // search tries a record under the numbers from lo to hi. It stops when the session has spent what it may on guesses.
 func (s *Session) search(p *protection, record []byte, lo, hi uint64) (uint64, []byte, handshake.ContentType, bool) {
 	if seq, ok := p.likely(record); ok && seq >= lo && seq <= hi {

@@ -133,7 +133,7 @@ func (s *Session) skipAhead() bool {
 	for ; s.scanned < len(s.queue); s.scanned++ {
 		it := &s.queue[s.scanned]
 		h := &s.half[it.dir]
-		if it.passed || h.open != nil && h.epoch != epochEarly || !s.beginsEpoch(it) {
+		if it.passed || h.open != nil && h.epoch == epochApplication || !s.beginsEpoch(it) {
 			continue
 		}
 		for i := range s.queue[:s.scanned] {

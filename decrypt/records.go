@@ -105,8 +105,8 @@ func (s *Session) protectedAfterLoss(it item, m missed) bool {
 		s.content(it, plain, typ)
 		return true
 	}
-	if h.open == nil || h.epoch == epochEarly {
-		return false
+	if h.open == nil || h.epoch != epochApplication {
+		return false // the key of a later epoch may come: what ends this one may be missing
 	}
 	reason := flow.BadTag
 	if m.any() {
@@ -178,7 +178,7 @@ func (s *Session) abandon(it item, reason flow.Reason) {
 // drop counts a record that will never be opened.
 func (s *Session) drop(it item, m missed, reason flow.Reason) {
 	h := &s.half[it.dir]
-	data := handshake.ContentType(it.record[0]) == handshake.ApplicationData && (h.epoch != epochHandshake || h.open == nil)
+	data := handshake.ContentType(it.record[0]) == handshake.ApplicationData
 	m.drop(it.at, it.record, data)
 	if reason == flow.BadTag {
 		m.lo-- // it may never have been one of the sender's

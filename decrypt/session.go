@@ -139,18 +139,23 @@ func (s *Session) GiveUp(reason flow.Reason) {
 func (s *Session) Close(at time.Time) {
 	s.GiveUp(flow.NoKey)
 	for dir := range s.half {
-		h := &s.half[dir]
-		h.split.finish(at, &s.w.buffers)
-		missing := h.split.hole
-		h.split.hole = hole{}
-		h.missed.add(missing, s.minRecord())
-		if h.missed.data && (h.epoch == epochApplication || s.lost) && h.ended == "" {
-			s.lose(s.lossReason(h))
-			h.debt.add(h.missed.at, 0)
-		}
+		s.closeHalf(&s.half[dir], at)
 		s.tell(flow.Direction(dir))
-		h.messages.Reset()
 	}
+}
+
+// closeHalf ends a direction. Behind a hole at its end nothing tells what was in it: where application data may have been, it is
+// taken for lost, whatever the epoch, for "yes" promises that nothing is missing.
+func (s *Session) closeHalf(h *half, at time.Time) {
+	typ, cut := h.split.finish(at, &s.w.buffers)
+	h.missed.add(h.split.hole, s.minRecord())
+	h.split.hole = hole{}
+	h.messages.Reset()
+	if !h.missed.data || h.ended != "" || cut && !h.split.gapped && s.inTheClear(h, typ) {
+		return
+	}
+	s.lose(s.endReason(h))
+	h.debt.add(h.missed.at, 0)
 }
 
 // Revision changes whenever Facts would tell something new, counters aside.

@@ -496,3 +496,59 @@ func TestRevision(t *testing.T) {
 		known, revision = facts, s.Revision()
 	}
 }
+
+// TestLateKeyBehindLostFinished loses the end of the server's handshake while only the handshake secrets are known: nothing tells
+// its messages from the data that follows, so all of it waits.
+func TestLateKeyBehindLostFinished(t *testing.T) {
+	rec := tls13(t, append([]turn{{flow.ToClient, []byte("220 ready\r\n")}}, dialogue...)...)
+	var early, late []byte
+	for line := range strings.Lines(rec.keys.String()) {
+		if strings.Contains(line, "HANDSHAKE") {
+			early = append(early, line...)
+		} else {
+			late = append(late, line...)
+		}
+	}
+	whole := records(t, rec.chunks)
+	finished := 1 // the server's last record before the client answers
+	for whole[finished+1].dir == flow.ToClient {
+		finished++
+	}
+	flipped := bytes.Clone(whole[finished].b)
+	flipped[handshake.HeaderLen] ^= 1
+	for name, c := range map[string]struct {
+		finished, later []byte
+		want            flow.Decryption
+	}{
+		"gap, key":            {nil, late, flow.Decryption{State: flow.DecryptedYes, Source: flow.FromKeys}},
+		"gap, no key":         {nil, nil, flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey}},
+		"flipped bit, key":    {flipped, late, flow.Decryption{State: flow.DecryptedYes, Source: flow.FromKeys}},
+		"flipped bit, no key": {flipped, nil, flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := storeOf(early)
+			h := &heard{}
+			s := newWorker(keys).NewSession(h)
+			for i, r := range whole {
+				switch {
+				case i != finished:
+					s.Data(r.dir, r.at, r.b)
+				case c.finished == nil:
+					s.Gap(r.dir, r.at, len(r.b))
+				default:
+					s.Data(r.dir, r.at, c.finished)
+				}
+			}
+			keys.Add(c.later)
+			s.Close(time.Time{})
+			if _, d := s.Facts(); d != c.want {
+				t.Errorf("got %+v, want %+v", d, c.want)
+			}
+			for dir := range h.plain {
+				if c.later != nil && !bytes.Equal(h.plain[dir], rec.said[dir]) {
+					t.Errorf("%v: heard %d bytes, said %d", flow.Direction(dir), len(h.plain[dir]), len(rec.said[dir]))
+				}
+			}
+		})
+	}
+}

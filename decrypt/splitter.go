@@ -226,14 +226,16 @@ func plausible(b []byte) bool {
 	return err == nil
 }
 
-// finish ends the direction: a record that is not whole is lost.
-func (sp *splitter) finish(at time.Time, pool *buffers) {
-	if sp.buf != nil && sp.hole.wire == 0 {
-		sp.hole.at = at
-	}
-	if n := len(sp.buf); n >= handshake.HeaderLen && !sp.searching {
+// finish ends the direction: a record that is not whole is lost, even one of which no more than the type is known. It returns that type.
+func (sp *splitter) finish(at time.Time, pool *buffers) (typ handshake.ContentType, cut bool) {
+	if len(sp.buf) > 0 && !sp.searching {
+		typ, cut = handshake.ContentType(sp.buf[0]), true
+		if sp.hole.wire == 0 {
+			sp.hole.at = at
+		}
 		sp.hole.records++
-		sp.hole.wire += n
+		sp.hole.wire += len(sp.buf)
 	}
 	sp.release(pool)
+	return typ, cut
 }
