@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -146,11 +147,29 @@ func (m *machine) openSensor(context.Context) error {
 	cfg := sensor.Config{
 		Inputs: inputs, Live: true, Keys: m.keys, KeyWait: m.cfg.Sensor.KeyWait, CloseWait: sensor.DefaultCloseWait,
 		HeldBytes: int64(m.cfg.Sensor.Memory),
-		Recorder:  recorder{m}, Reassembly: reassembly.DefaultConfig(),
+		Recorder:  recorder{m}, Ignore: m.isConsole(), Reassembly: reassembly.DefaultConfig(),
 	}
 	cfg.Reassembly.Seed = flow.NewSeed()
 	m.sensor = sensor.New(cfg, m.log.With("component", "sensor"))
 	return nil
+}
+
+// isConsole recognises the console's own connections. They would show as traffic without a key, and there is nothing in them that people
+// look for here.
+func (m *machine) isConsole() func(flow.Tuple) bool {
+	at := m.listener.Addr().(*net.TCPAddr).AddrPort()
+	local := map[netip.Addr]bool{at.Addr().Unmap(): true}
+	if at.Addr().IsUnspecified() {
+		addrs, _ := net.InterfaceAddrs() // without them, the connections show
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				local[p.Addr()] = true
+			}
+		}
+	}
+	return func(t flow.Tuple) bool {
+		return t.Proto == flow.TCP && t.Server.Port == at.Port() && local[t.Server.IP]
+	}
 }
 
 // reopen returns first, and a new ring each time after that. What comes between the opening of first and the sensor's start

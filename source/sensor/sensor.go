@@ -35,7 +35,9 @@ type Config struct {
 	// HeldBytes bounds the ciphertext that waits for keys, of all connections together.
 	HeldBytes int64
 	// Recorder, unless nil, is given each packet of a conversation. It must not keep p.Data.
-	Recorder   Recorder
+	Recorder Recorder
+	// Ignore, unless nil, names conversations that leave no trace: neither events nor packets.
+	Ignore     func(flow.Tuple) bool
 	Reassembly reassembly.Config
 }
 
@@ -165,10 +167,12 @@ func (s *Sensor) packet(p *capture.Packet) {
 	if len(s.waiting) > 0 {
 		s.retry(p.Time)
 	}
-	if c != nil && s.cfg.Recorder != nil {
+	if c != nil && s.cfg.Recorder != nil && !s.ignores(c) {
 		s.cfg.Recorder.Append(c.ID, p)
 	}
 }
+
+func (s *Sensor) ignores(c *flow.Conn) bool { return s.cfg.Ignore != nil && s.cfg.Ignore(c.Tuple) }
 
 // retry lets waiting connections try keys that have come since, and gives up those that have waited for long enough.
 func (s *Sensor) retry(now time.Time) {

@@ -177,6 +177,23 @@ func TestKeysMayComeLate(t *testing.T) {
 	}
 }
 
+func TestIgnoredConversationsLeaveNoTrace(t *testing.T) {
+	w := sourcetest.Plain(sourcetest.All()[0])
+	s := newSensor(t, w)
+	s.cfg.Ignore = func(t flow.Tuple) bool { return t.Server.Port == 443 }
+	s.cfg.Recorder = recorderFunc(func(flow.ID, *capture.Packet) { t.Error("a packet was recorded") })
+	if records := play(t, s); len(records) != 0 {
+		t.Errorf("got %d events", len(records))
+	}
+	if st := s.Stats(); st.Segments != uint64(len(w.Packets)) {
+		t.Errorf("%d segments of %d were read", st.Segments, len(w.Packets))
+	}
+}
+
+type recorderFunc func(flow.ID, *capture.Packet)
+
+func (f recorderFunc) Append(id flow.ID, p *capture.Packet) { f(id, p) }
+
 // lateKeys calls then before the last packet.
 type lateKeys struct {
 	capture.Reader

@@ -17,8 +17,18 @@ type opener struct {
 
 // Open begins a Stream that does not yet know whether it carries TLS.
 func (o *opener) Open(c *flow.Conn) source.Stream {
+	if o.sensor.ignores(c) {
+		return ignored{}
+	}
 	return &stream{sensor: o.sensor, conn: c, next: o.next.Open(c), plain: c.Tuple.Proto != flow.TCP}
 }
+
+// ignored is a connection that leaves no trace.
+type ignored struct{}
+
+func (ignored) Data(flow.Direction, time.Time, []byte) flow.Verdict { return flow.Pass }
+func (ignored) Gap(flow.Direction, time.Time, int)                  {}
+func (ignored) Close(time.Time)                                     {}
 
 // stream is one connection. Its first bytes decide whether it is passed on as it is or through a decrypt.Session.
 type stream struct {
