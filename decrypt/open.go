@@ -23,7 +23,7 @@ func (s *Session) resume(it item, m missed) ([]byte, handshake.ContentType, bool
 	if !ok {
 		return s.resumeUpdated(it, m)
 	}
-	if skipped := int(seq - p.seq); skipped > 0 && h.epoch == epochApplication && m.data {
+	if skipped := int(seq - p.seq); skipped > 0 && h.epoch != epochHandshake && m.data {
 		n := m.content(skipped, p.overhead())
 		if p.padded {
 			n = 0
@@ -130,11 +130,7 @@ func (s *Session) beginsEpoch(it *item) bool {
 
 // adopt takes the key of a candidate into use, and accounts for the application data that was missed before it did.
 func (s *Session) adopt(h *half, m missed, c candidate) {
-	first := uint64(0)
-	if !s.hs.suite.TLS13 {
-		first = 1 // Finished comes before application data
-	}
-	if c.epoch == epochApplication && c.seq > first && m.data {
+	if m.data && s.skipsData(h, m, c) {
 		s.lose(s.lossReason(h))
 		h.debt.add(m.at, 0)
 	}
@@ -147,6 +143,18 @@ func (s *Session) adopt(h *half, m missed, c candidate) {
 		s.verified = true
 		s.revision++
 	}
+}
+
+// skipsData reports whether application data may be in what was missed before the first record under the key of a candidate.
+func (s *Session) skipsData(h *half, m missed, c candidate) bool {
+	early := h.epoch == epochEarly && s.earlyData
+	switch {
+	case !s.hs.suite.TLS13:
+		return c.seq > 1 // Finished comes before application data
+	case c.epoch == epochHandshake:
+		return early && m.content(1, s.minRecord()) != endOfEarlyDataLen
+	}
+	return early && c.epoch > epochEarly || c.seq > 0
 }
 
 // candidate is a secret that has opened a record.

@@ -358,14 +358,8 @@ func TestOpenSSLEarlyData(t *testing.T) {
 			s, h := replay(keys, rec.chunks)
 			mustHear(t, rec, s, h)
 
-			var lines string
-			for line := range strings.Lines(rec.keys.String()) {
-				if !strings.Contains(line, "EARLY") {
-					lines += line
-				}
-			}
 			rec.said[flow.ToServer] = late
-			s, h = replay(storeOf([]byte(lines)), rec.chunks)
+			s, h = replay(storeOf(withoutLabel(rec, "EARLY")), rec.chunks)
 			_, d := s.Facts()
 			if c.accepted {
 				if d != (flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromKeys, Reason: flow.NoKey}) || h.bytes[flow.ToServer] != len("in a hurry\n") {
@@ -379,4 +373,50 @@ func TestOpenSSLEarlyData(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpenSSLEarlyDataLost loses each record of a connection with early data: only one of which all was heard is decrypted.
+func TestOpenSSLEarlyDataLost(t *testing.T) {
+	server := newOpenSSLServer(t, "-early_data")
+	session, early := filepath.Join(server.dir, "session.pem"), filepath.Join(server.dir, "early")
+	server.check([]string{"-tls1_3", "-sess_out", session}, smallTalk...)
+	if err := os.WriteFile(early, []byte("in a hurry\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rec := server.talk([]string{"-tls1_3", "-sess_in", session, "-early_data", early}, smallTalk...)
+	rec.said[flow.ToServer] = append([]byte("in a hurry\n"), rec.said[flow.ToServer]...)
+	withoutEarly := withoutLabel(rec, "EARLY")
+	whole := records(t, rec.chunks)
+	for lost := range whole {
+		for name, keys := range map[string][]byte{"all keys": rec.keys.Bytes(), "no early key": withoutEarly} {
+			h := &heard{}
+			s := newWorker(storeOf(keys)).NewSession(h)
+			for i, c := range whole {
+				if i == lost {
+					s.Gap(c.dir, c.at, len(c.b))
+				} else {
+					s.Data(c.dir, c.at, c.b)
+				}
+			}
+			s.Close(time.Time{})
+			all := bytes.Equal(h.plain[0], rec.said[0]) && bytes.Equal(h.plain[1], rec.said[1])
+			if _, d := s.Facts(); d.State == flow.DecryptedYes && !all {
+				t.Errorf("record %d lost, %s: decrypted, but heard %q, %q", lost, name, h.plain[0], h.plain[1])
+			}
+			if missing := len(rec.said[0]) - len(h.plain[0]); whole[lost].b[0] == 23 && missing > len("in a hurry\n")+len("goodbye-0000\n") {
+				t.Errorf("record %d lost, %s: %d bytes are missing", lost, name, missing)
+			}
+		}
+	}
+}
+
+// withoutLabel returns the key log without the lines in whose label there is a word.
+func withoutLabel(rec *recording, word string) []byte {
+	var lines []byte
+	for line := range strings.Lines(rec.keys.String()) {
+		if !strings.Contains(line, word) {
+			lines = append(lines, line...)
+		}
+	}
+	return lines
 }

@@ -196,13 +196,18 @@ func (s *Session) pass(it item) {
 	if it.dir == flow.ToClient || !s.earlyData {
 		return
 	}
+	h := &s.half[it.dir]
+	if it.hole.wire > 0 { // of early data too: what ends it comes last
+		s.lose(s.lossReason(h))
+		h.debt.add(it.hole.at, 0)
+	}
 	n := max(0, len(it.record)-s.minRecord())
 	if n == 0 || n == endOfEarlyDataLen {
 		return
 	}
 	s.facts.LostBytes += uint64(n)
 	s.lose(flow.NoKey)
-	s.half[it.dir].debt.add(it.at, n)
+	h.debt.add(it.at, n)
 }
 
 // endOfEarlyDataLen is the length of the message that ends early data: a passed record of just that length is taken for it.

@@ -419,13 +419,7 @@ func TestUnsupportedSuite(t *testing.T) {
 // TestHandshakeSecretsMissing has the application secrets alone, as some key taps do.
 func TestHandshakeSecretsMissing(t *testing.T) {
 	rec := tls13(t, dialogue...)
-	var lines string
-	for line := range strings.Lines(rec.keys.String()) {
-		if !strings.Contains(line, "HANDSHAKE") {
-			lines += line
-		}
-	}
-	s, h := replay(storeOf([]byte(lines)), rec.chunks)
+	s, h := replay(storeOf(withoutLabel(rec, "HANDSHAKE")), rec.chunks)
 	mustHear(t, rec, s, h)
 	s, h = replay(keylog.NewStore(1), rec.chunks)
 	_ = h
@@ -501,14 +495,7 @@ func TestRevision(t *testing.T) {
 // its messages from the data that follows, so all of it waits.
 func TestLateKeyBehindLostFinished(t *testing.T) {
 	rec := tls13(t, append([]turn{{flow.ToClient, []byte("220 ready\r\n")}}, dialogue...)...)
-	var early, late []byte
-	for line := range strings.Lines(rec.keys.String()) {
-		if strings.Contains(line, "HANDSHAKE") {
-			early = append(early, line...)
-		} else {
-			late = append(late, line...)
-		}
-	}
+	early, late := withoutLabel(rec, "TRAFFIC_SECRET_0"), withoutLabel(rec, "HANDSHAKE")
 	whole := records(t, rec.chunks)
 	finished := 1 // the server's last record before the client answers
 	for whole[finished+1].dir == flow.ToClient {
