@@ -2,7 +2,9 @@ package keylog
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -102,6 +104,48 @@ func TestOldestSessionsAreDropped(t *testing.T) {
 	if s.Sessions() != 3 || s.Stats().Dropped != 7 {
 		t.Errorf("%d sessions, %+v", s.Sessions(), s.Stats())
 	}
+}
+
+// TestMemory fills a Store of the default size: with ordinary sessions, and with as many secrets as it takes.
+func TestMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		sessions, candidates int
+		most                 uint64 // bytes
+	}{
+		"ordinary": {DefaultSessions + DefaultSessions/10, 1, 100 << 20},
+		"hostile":  {DefaultSessions / 4, maxCandidates, 200 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			s := NewStore(DefaultSessions)
+			value := make([]byte, 48)
+			for i := range uint64(c.sessions) {
+				l := line{length: len(value)}
+				binary.BigEndian.PutUint64(l.clientRandom[:], i*0x9e3779b97f4a7c15)
+				for n := range uint64(4 * c.candidates) {
+					l.label = uint8(2 + n%4)
+					binary.BigEndian.PutUint64(l.value[:], n+1)
+					s.addSecret(&l)
+				}
+			}
+			used := heap() - before
+			t.Logf("%d sessions: %d MB", s.Sessions(), used>>20)
+			if used > c.most {
+				t.Errorf("%d MB, at most %d", used>>20, c.most>>20)
+			}
+			if stats := s.Stats(); uint64(s.Sessions())+stats.Dropped != uint64(c.sessions) || s.Sessions() > DefaultSessions {
+				t.Errorf("%d sessions kept, %d dropped of %d", s.Sessions(), stats.Dropped, c.sessions)
+			}
+		})
+	}
+}
+
+// heap returns how many bytes are in use.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
 }
 
 func TestExport(t *testing.T) {

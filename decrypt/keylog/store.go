@@ -9,8 +9,12 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt"
 )
 
-// DefaultSessions is how many sessions a Store keeps unless told otherwise: some 350 MB of TLS 1.3 secrets.
-const DefaultSessions = 1 << 20
+// DefaultSessions is how many sessions a Store keeps unless told otherwise: some 80 MB with the four 48-byte secrets of TLS 1.3
+// each, and never more than 200 MB, whatever a key log says.
+const DefaultSessions = 200_000
+
+// meanSecrets is for how many bytes of secrets a Store has room per session, on average: twice what TLS 1.3 has at most.
+const meanSecrets = 512
 
 // maxCandidates is how many different secrets of one label a session may have: key taps write wrong ones before the right one.
 const maxCandidates = 16
@@ -19,9 +23,9 @@ const maxCandidates = 16
 type Store struct {
 	mu       sync.RWMutex
 	sessions map[[32]byte][]byte // lines: label, length, value
-	order    [][32]byte          // the ring of client randoms, in the order of arrival
-	oldest   int
-	limit    int
+	order    [][32]byte          // of sessions, the oldest first
+	size     int                 // bytes of all lines
+	limit    int                 // of sessions
 
 	generation atomic.Uint64
 	stats      Stats
@@ -40,7 +44,7 @@ type Stats struct {
 	Dropped    uint64 // sessions that made room for later ones
 }
 
-// NewStore returns a Store of at most that many sessions; then the oldest is dropped for each new one.
+// NewStore returns a Store of at most that many sessions, fewer if they have uncommonly many secrets. Beyond that the oldest are dropped.
 func NewStore(limit int) *Store {
 	return &Store{sessions: make(map[[32]byte][]byte), limit: max(1, limit)}
 }
@@ -102,25 +106,25 @@ func (s *Store) addSecret(l *line) bool {
 		return false
 	}
 	if !known {
-		s.makeRoom(l.clientRandom)
+		s.order = append(s.order, l.clientRandom)
 	}
 	// What Secrets has returned stays as it is: appending writes behind it only.
 	lines = append(lines, l.label, uint8(l.length))
 	s.sessions[l.clientRandom] = append(lines, value...)
+	s.size += 2 + len(value)
 	s.stats.Added++
+	s.makeRoom()
 	return true
 }
 
-// makeRoom notes a new session, and drops the oldest if there are too many.
-func (s *Store) makeRoom(clientRandom [32]byte) {
-	if len(s.order) < s.limit {
-		s.order = append(s.order, clientRandom)
-		return
+// makeRoom drops the oldest sessions while there are too many, or too large ones. The latest stays in any case.
+func (s *Store) makeRoom() {
+	for len(s.order) > s.limit || len(s.order) > 1 && s.size > s.limit*meanSecrets {
+		s.size -= len(s.sessions[s.order[0]])
+		delete(s.sessions, s.order[0])
+		s.order = s.order[1:]
+		s.stats.Dropped++
 	}
-	delete(s.sessions, s.order[s.oldest])
-	s.stats.Dropped++
-	s.order[s.oldest] = clientRandom
-	s.oldest = (s.oldest + 1) % s.limit
 }
 
 func cutSecret(lines []byte) (label uint8, value, rest []byte) {
