@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -143,7 +144,10 @@ func (m *machine) openSensor(context.Context) error {
 		}
 		inputs = append(inputs, sensor.Input{Name: name, Open: m.reopen(first, live)})
 	}
-	m.sensorWhy = fmt.Sprintf("capturing on %q", names)
+	m.sensorWhy = "capturing on all interfaces"
+	if len(m.cfg.Interfaces) > 0 {
+		m.sensorWhy = "capturing on " + strings.Join(names, ", ")
+	}
 	cfg := sensor.Config{
 		Inputs: inputs, Live: true, Keys: m.keys, KeyWait: m.cfg.Sensor.KeyWait, CloseWait: sensor.DefaultCloseWait,
 		HeldBytes: int64(m.cfg.Sensor.Memory),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -95,7 +96,7 @@ func (m *machine) announce(out io.Writer) {
 func (m *machine) roles() []api.RoleOf {
 	return []api.RoleOf{
 		{Name: "sensor", On: m.sensor != nil, Why: m.sensorWhy},
-		{Name: "key logs", On: true, Why: fmt.Sprintf("following %q", m.keyLogs())},
+		{Name: "key logs", On: true, Why: "following " + strings.Join(m.keyLogs(), ", ")},
 		{Name: "packets", On: m.sensor != nil, Why: packetsWhy(m)},
 		{Name: "store", On: true, Why: engineWhy(m.cfg.Store.URL, "ClickHouse")},
 		{Name: "bus", On: true, Why: engineWhy(m.cfg.Bus.URL, "NATS")},
