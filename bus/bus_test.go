@@ -233,6 +233,53 @@ func TestFailedBatchComesAgain(t *testing.T) {
 	}
 }
 
+func TestBatchesAreGathered(t *testing.T) {
+	const n = gatherMost + 10
+	b, _ := openBus(t, t.TempDir())
+	for i := range n {
+		publish(t, b, i, 1, 10)
+	}
+	got := consume(t, b, n, nil)
+	if !slices.Equal(txs(got), upTo(n)) || len(got) != 2 || len(got[0].Records) != gatherMost || got[1].Seq != n {
+		t.Errorf("%d events came in %d batches, the first of %d", len(txs(got)), len(got), len(got[0].Records))
+	}
+}
+
+func TestGatheringIsBounded(t *testing.T) {
+	const body = 1 << 20
+	b, _ := openBus(t, t.TempDir())
+	for i := range 20 {
+		publish(t, b, i, 1, body)
+	}
+	for _, batch := range consume(t, b, 20, nil) {
+		if most := gatherBytes/body + 1; len(batch.Records) > most {
+			t.Errorf("a batch has %d MiB, want %d at the most", len(batch.Records), most)
+		}
+	}
+}
+
+// What can't be handled fails those that were gathered with it once, and then only itself.
+func TestFailureNaksAllAndComesAgainAlone(t *testing.T) {
+	b, _ := openBus(t, t.TempDir())
+	for i := range 3 {
+		publish(t, b, i, 1, 10)
+	}
+	var calls []int
+	got := consume(t, b, 3, func(_ context.Context, batch Batch) error {
+		calls = append(calls, len(batch.Records))
+		if len(calls) > 1 && !batch.Redelivered {
+			t.Error("a batch that failed is not marked as redelivered")
+		}
+		if len(batch.Records) > 1 {
+			return errors.New("store refuses")
+		}
+		return nil
+	})
+	if want := []int{3, 1, 1, 1}; !slices.Equal(calls, want) || !slices.Equal(txs(got), upTo(3)) {
+		t.Errorf("batches of %v events, want %v", calls, want)
+	}
+}
+
 func TestPoisonIsGivenUp(t *testing.T) {
 	b, reg := openBus(t, t.TempDir())
 	for _, payload := range [][]byte{[]byte("no zstd"), b.codec.encode([]byte("{}\nno json\n")), b.codec.encode(make([]byte, maxDecoded+1))} {
@@ -255,13 +302,8 @@ func TestFullStreamDiscardsAndCounts(t *testing.T) {
 		// What is random does not compress; the ids alone fill the stream.
 		publish(t, b, 1+20*i, 20, 10)
 	}
-	var first uint64
-	consume(t, b, 20, func(_ context.Context, batch Batch) error {
-		if first == 0 {
-			first = batch.Seq
-		}
-		return nil
-	})
+	oldest := slices.Min(txs(consume(t, b, 20, nil)))
+	first := (oldest-1)/20 + 2
 	if first <= 2 {
 		t.Fatalf("nothing was discarded: the first batch left is %d", first)
 	}
@@ -385,7 +427,7 @@ func TestSettleWaitsForTheConsumer(t *testing.T) {
 	handled := 0
 	g := run.New(t.Context())
 	g.Go("store", func(ctx context.Context) error {
-		return b.Consume(ctx, "store", func(context.Context, Batch) error { <-release; handled++; return nil })
+		return b.Consume(ctx, "store", func(_ context.Context, batch Batch) error { <-release; handled += len(batch.Records); return nil })
 	})
 	for range 3 {
 		publish(t, b, 0, 1, 10) // equal batches are one
@@ -398,7 +440,7 @@ func TestSettleWaitsForTheConsumer(t *testing.T) {
 	}
 	close(release)
 	if err := b.Settle(t.Context(), "store"); err != nil || handled != 2 {
-		t.Errorf("Settle returned %v after %d batches, want 2", err, handled)
+		t.Errorf("Settle returned %v after %d events, want 2", err, handled)
 	}
 	g.Stop()
 	if err := g.Wait(); err != nil {

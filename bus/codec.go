@@ -51,18 +51,18 @@ func appendLine(buf *bytes.Buffer, r *event.Record) error {
 	return nil
 }
 
-func (c *codec) decode(payload []byte) ([]*event.Record, error) {
+// decode returns the records of a payload, and how many bytes their JSON has.
+func (c *codec) decode(payload []byte) (records []*event.Record, size int, err error) {
 	lines, err := c.dec.DecodeAll(payload, nil)
 	if err != nil {
-		return nil, fmt.Errorf("decompress batch: %w", err)
+		return nil, 0, fmt.Errorf("decompress batch: %w", err)
 	}
-	var out []*event.Record
 	for line := range bytes.Lines(lines) {
 		r := new(event.Record)
 		if err := json.Unmarshal(line, r); err != nil {
-			return nil, fmt.Errorf("decode event %d of batch: %w", len(out), err)
+			return nil, 0, fmt.Errorf("decode event %d of batch: %w", len(records), err)
 		}
-		out = append(out, r)
+		records = append(records, r)
 	}
-	return out, nil
+	return records, len(lines), nil
 }

@@ -18,26 +18,35 @@ const (
 	// was being handled when a program was killed.
 	ackWait     = 10 * time.Second
 	pullWait    = 5 * time.Second // length of one request for a batch
-	maxUnacked  = 64              // batches that may wait for a second try
 	settlePoll  = 20 * time.Millisecond
 	nakDelay    = 2 * time.Second
 	handleGrace = 10 * time.Second // how long a stop waits for the handler
+	maxUnacked  = 4 * gatherMost   // messages that are being handled or wait for a second try
 )
 
-// Batch is some events that were published together. The receiver owns it.
+// What a batch may gather. A store works several times faster in thousands of events than in hundreds.
+const (
+	gatherBytes  = 8 << 20 // of JSON; the last message may exceed it
+	gatherEvents = 10_000
+	gatherMost   = 64 // messages
+	gatherWait   = 100 * time.Millisecond
+	gatherPoll   = 5 * time.Millisecond // for what is there already, once gatherWait is over
+)
+
+// Batch is the events of some messages of the stream. The receiver owns it.
 type Batch struct {
 	Records []*event.Record
-	// Redelivered says that the batch may have been handled before: it was delivered before, or it was in the stream
+	// Redelivered says that some of it may have been handled before: it was delivered before, or it was in the stream
 	// when this consumer began.
 	Redelivered bool
-	Seq         uint64 // number of the batch in the stream
+	Seq         uint64 // number of the newest message in the stream
 }
 
 // Handler works on a batch. Only after it returned nil is the batch acknowledged; after an error it comes again.
 type Handler func(ctx context.Context, b Batch) error
 
-// Consume hands every batch of the stream to handle, one after the other, until ctx is done. Whoever calls it with the same
-// durable name later goes on where it ended.
+// Consume hands all events of the stream to handle, one batch after the other, until ctx is done. Whoever calls it with the
+// same durable name later goes on where it ended.
 func (b *Bus) Consume(ctx context.Context, durable string, handle Handler) error {
 	last, err := b.lastSeq(ctx)
 	if err != nil {
@@ -48,14 +57,14 @@ func (b *Bus) Consume(ctx context.Context, durable string, handle Handler) error
 		return err
 	}
 	c := &consumer{
-		bus: b, durable: durable, handle: handle,
+		bus: b, cons: cons, durable: durable, handler: handle,
 		lastAtStart: last, highest: cons.CachedInfo().Delivered.Stream, failed: map[uint64]bool{},
 	}
 	for ctx.Err() == nil {
-		msg, err := next(ctx, cons)
+		first, err := c.next(ctx)
 		switch {
 		case err == nil:
-			c.take(ctx, msg)
+			c.handle(ctx, c.gather(first))
 		case errors.Is(err, jetstream.ErrConsumerDeleted):
 			return fmt.Errorf("read stream as %s: %w", durable, err)
 		case ctx.Err() == nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded):
@@ -81,67 +90,148 @@ func (b *Bus) consumer(ctx context.Context, durable string) (jetstream.Consumer,
 	return cons, nil
 }
 
-// next asks for one batch. Nothing is fetched ahead: what lies in the memory of a program that dies is late for the next.
-func next(ctx context.Context, cons jetstream.Consumer) (jetstream.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	return cons.Next(jetstream.FetchContext(ctx))
-}
-
 // consumer is one call of Consume.
 type consumer struct {
 	bus         *Bus
+	cons        jetstream.Consumer
 	durable     string
-	handle      Handler
+	handler     Handler
 	lastAtStart uint64
-	highest     uint64          // newest batch that was delivered
-	failed      map[uint64]bool // batches that are to come again, at most maxUnacked
+	highest     uint64          // newest message that was delivered
+	failed      map[uint64]bool // messages that are to come again, at most maxUnacked
+	held        *delivery       // was fetched while others were gathered, and is not to be among them
 }
 
-// take handles one message and tells the server what became of it.
-func (c *consumer) take(ctx context.Context, msg jetstream.Msg) {
+// delivery is a message with events, which waits for its acknowledgement.
+type delivery struct {
+	jetstream.Msg
+	records []*event.Record
+	bytes   int // of JSON
+	seq     uint64
+	again   bool // it was delivered before
+}
+
+// next returns the message that was held back, or waits for a new one.
+func (c *consumer) next(ctx context.Context) (*delivery, error) {
+	if d := c.held; d != nil {
+		c.held = nil
+		return d, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullWait)
+	defer cancel()
+	return c.fetch(jetstream.FetchContext(ctx))
+}
+
+// fetch asks for one message that can be read. Not more are fetched than are handled next: what lies in the memory of a
+// program that dies is late for its successor.
+func (c *consumer) fetch(option jetstream.FetchOpt) (*delivery, error) {
+	for {
+		msg, err := c.cons.Next(option)
+		if err != nil {
+			return nil, err
+		}
+		if d := c.open(msg); d != nil {
+			return d, nil
+		}
+	}
+}
+
+// open decodes a message, or gives it up and returns nil.
+func (c *consumer) open(msg jetstream.Msg) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
 		c.terminate(msg, 0, err)
-		return
+		return nil
 	}
-	c.countDiscarded(meta.Sequence.Stream)
-	records, err := c.bus.codec.decode(msg.Data())
+	seq := meta.Sequence.Stream
+	c.countDiscarded(seq)
+	records, size, err := c.bus.codec.decode(msg.Data())
 	if err != nil {
-		c.terminate(msg, meta.Sequence.Stream, err)
-		return
+		c.terminate(msg, seq, err)
+		return nil
 	}
-	batch := Batch{Records: records, Seq: meta.Sequence.Stream, Redelivered: meta.NumDelivered > 1 || meta.Sequence.Stream <= c.lastAtStart}
-	if err := c.call(ctx, msg, batch); err != nil {
-		c.bus.log.Warn("handle batch: will try again", "consumer", c.durable, "seq", batch.Seq, "events", len(records), "err", err)
-		c.failed[batch.Seq] = true
-		c.report(msg.NakWithDelay(nakDelay))
-		pause(ctx, nakDelay)
-		return
-	}
-	delete(c.failed, batch.Seq)
-	c.report(msg.Ack())
+	return &delivery{msg, records, size, seq, meta.NumDelivered > 1}
 }
 
-// call runs the handler, with time to finish when ctx ends, and keeps the message from being delivered to another meanwhile.
-func (c *consumer) call(ctx context.Context, msg jetstream.Msg, batch Batch) error {
+// gather adds to a message what else waits in the stream or comes in the next moment. What failed before comes alone, so
+// that what can't be handled does not hold up the rest.
+func (c *consumer) gather(first *delivery) []*delivery {
+	group := []*delivery{first}
+	events, size := len(first.records), first.bytes
+	end := time.Now().Add(gatherWait)
+	for !first.again && events < gatherEvents && size < gatherBytes && len(group) < gatherMost {
+		// Not by a context: a message that came to a request just given up would be late by ackWait.
+		d, err := c.fetch(jetstream.FetchMaxWait(max(time.Until(end), gatherPoll)))
+		if err != nil {
+			break // nothing is there, or the next request fails in the same way
+		}
+		if d.again {
+			c.held = d
+			break
+		}
+		group = append(group, d)
+		events += len(d.records)
+		size += d.bytes
+	}
+	return group
+}
+
+// handle hands over a group of messages as one batch and tells the server what became of them.
+func (c *consumer) handle(ctx context.Context, group []*delivery) {
+	var batch Batch
+	for _, d := range group {
+		batch.Records = append(batch.Records, d.records...)
+		batch.Redelivered = batch.Redelivered || d.again || d.seq <= c.lastAtStart
+		batch.Seq = max(batch.Seq, d.seq)
+	}
+	events := len(batch.Records)
+	err := c.call(ctx, group, batch)
+	if err != nil {
+		c.bus.log.Warn("handle batch: will try again", "consumer", c.durable, "seq", batch.Seq, "messages", len(group), "events", events, "err", err)
+	}
+	for _, d := range group {
+		if err != nil {
+			c.failed[d.seq] = true
+			c.report(d.NakWithDelay(nakDelay))
+		} else {
+			delete(c.failed, d.seq)
+			c.report(d.Ack())
+		}
+	}
+	if err != nil {
+		pause(ctx, nakDelay)
+	}
+}
+
+// call runs the handler, with time to finish when ctx ends, and keeps the messages from being delivered to another meanwhile.
+func (c *consumer) call(ctx context.Context, group []*delivery, batch Batch) error {
 	ctx, cancel := delayed(ctx, handleGrace)
 	defer cancel()
 	alive := time.NewTicker(ackWait / 3)
 	defer alive.Stop()
 	done := make(chan error, 1)
-	go func() { done <- run.Protect(func() error { return c.handle(ctx, batch) }) }()
+	go func() { done <- run.Protect(func() error { return c.handler(ctx, batch) }) }()
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-alive.C:
-			c.report(msg.InProgress())
+			c.inProgress(group)
 		}
 	}
 }
 
-// countDiscarded counts the batches that are missing between the newest one and this one. The stream loses its oldest first,
+// inProgress tells the server that the messages are being worked on, and the one that is held back soon will be.
+func (c *consumer) inProgress(group []*delivery) {
+	for _, d := range group {
+		c.report(d.InProgress())
+	}
+	if c.held != nil {
+		c.report(c.held.InProgress())
+	}
+}
+
+// countDiscarded counts the messages that are missing between the newest one and this one. The stream loses its oldest first,
 // so those that were to come again are gone with them.
 func (c *consumer) countDiscarded(seq uint64) {
 	if seq > c.highest+1 {

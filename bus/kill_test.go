@@ -66,23 +66,22 @@ func TestKill(t *testing.T) {
 		runChild(t, dir, time.Duration(300+rand.IntN(700))*time.Millisecond, acked, handled)
 	}
 	b, _ := openBus(t, dir)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*ackWait)
 	defer cancel()
-	last, err := b.lastSeq(ctx)
-	if err != nil {
+	g := run.New(ctx)
+	g.Go("store", func(ctx context.Context) error {
+		return b.Consume(ctx, "store", func(_ context.Context, batch Batch) error {
+			for _, r := range batch.Records {
+				handled[r.ID.String()] = true
+			}
+			return nil
+		})
+	})
+	if err := b.Settle(ctx, "store"); err != nil { // also what the last child was handling, which comes after ackWait
 		t.Fatal(err)
 	}
-	publish(t, b, 0, 1, 0) // so that there is a batch to wait for
-	err = b.Consume(ctx, "store", func(_ context.Context, batch Batch) error {
-		for _, r := range batch.Records {
-			handled[r.ID.String()] = true
-		}
-		if batch.Seq > last {
-			cancel()
-		}
-		return nil
-	})
-	if err != nil {
+	g.Stop()
+	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	lost := 0

@@ -31,7 +31,7 @@ func (b *Bus) Tail(ctx context.Context, handle func([]*event.Record)) error {
 		if err != nil {
 			return fmt.Errorf("tail stream: %w", err)
 		}
-		if records, err := b.codec.decode(msg.Data()); err == nil { // the durable consumers report what is undecodable
+		if records, _, err := b.codec.decode(msg.Data()); err == nil { // the durable consumers report what is undecodable
 			handle(records)
 		}
 	}
