@@ -167,7 +167,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"replay", "--no-such-flag", "-"}, 2, "unknown flag"},
 		{[]string{"no-such-command"}, 2, `unknown command "no-such-command"`},
 		{[]string{"version", "more"}, 2, "see vitrine version --help"},
-		{[]string{"replay", "--keylog", "/does/not/exist", "-"}, 1, "open key log"},
+		{[]string{"replay", "--keylog", "/does/not/exist", "-"}, 1, "read key log"},
 		{[]string{"replay", "/no/\x1b[31m/file"}, 1, `/no/\x1b[31m/file`},
 		{[]string{"replay", "--pcap-after", "/no/such/folder/x", "-"}, 1, "create packet file"},
 	} {
