@@ -19,8 +19,10 @@ type missed struct {
 // flightRecords is how many records of a TLS 1.3 handshake may precede the first one under a later key.
 const flightRecords = 32
 
+// any reports whether there may be a record in it.
 func (m *missed) any() bool { return m.hi > 0 }
 
+// mark notes when the first of it was missed.
 func (m *missed) mark(at time.Time) {
 	if !m.any() {
 		m.at = at
@@ -70,6 +72,7 @@ type debt struct {
 	owed  bool
 }
 
+// add owes n bytes more; 0 stands for an unknown number, and makes the sum unknown.
 func (d *debt) add(at time.Time, n int) {
 	if !d.owed {
 		d.at = at

@@ -15,12 +15,13 @@ func (s *Session) messageFrom(dir flow.Direction) func(handshake.MessageType, []
 	return s.serverMessage
 }
 
+// clientMessage takes a whole message of the client. An error means that it is malformed; body is not kept.
 func (s *Session) clientMessage(t handshake.MessageType, body []byte) error {
 	h := &s.half[flow.ToServer]
 	switch t {
 	case handshake.TypeClientHello:
 		return s.clientHello(body)
-	case handshake.TypeEndOfEarlyData:
+	case handshake.TypeEndOfEarlyData: // the last under the early key (RFC 8446 §4.5)
 		if h.epoch == epochEarly {
 			s.begin(h, epochHandshake)
 		}
@@ -30,6 +31,7 @@ func (s *Session) clientMessage(t handshake.MessageType, body []byte) error {
 	return nil
 }
 
+// serverMessage is clientMessage for the server.
 func (s *Session) serverMessage(t handshake.MessageType, body []byte) error {
 	switch t {
 	case handshake.TypeServerHello:
@@ -62,18 +64,21 @@ func (s *Session) eitherMessage(dir flow.Direction, t handshake.MessageType) {
 	switch {
 	case t == handshake.TypeFinished && h.epoch == epochHandshake:
 		s.begin(h, epochApplication)
-	case t == handshake.TypeKeyUpdate && h.epoch == epochApplication:
+	case t == handshake.TypeKeyUpdate && h.epoch == epochApplication: // of this direction alone (RFC 8446 §4.6.3)
 		h.secret = s.hs.nextSecret(h.secret)
 		h.open = s.hs.protection(dir, h.secret)
 	}
 }
 
-// begin ends the present epoch of a direction: the next record is under another key.
+// begin ends the present epoch of a direction: the next record is under another key, and its number is 0. Whatever was missed
+// until then has been accounted for, since the message that ends the epoch was opened.
 func (s *Session) begin(h *half, e epoch) {
 	h.epoch, h.open, h.secret = e, nil, nil
 	h.missed = missed{}
 }
 
+// clientHello takes the client's side of the negotiation. The facts are those of the first hello: the one after a HelloRetryRequest
+// offers the same, and a renegotiation is not what the connection was made for.
 func (s *Session) clientHello(body []byte) error {
 	c := &s.w.client
 	if err := c.Parse(body); err != nil {
@@ -100,6 +105,8 @@ func (s *Session) clientHello(body []byte) error {
 	return nil
 }
 
+// serverHello takes the server's side of the negotiation. A renegotiation (TLS 1.2 and before) changes the randoms and may change
+// the suite, for the records after the next ChangeCipherSpec; in TLS 1.3 a second hello is forged or misread.
 func (s *Session) serverHello(body []byte) error {
 	h := &s.w.server
 	if err := h.Parse(body); err != nil {
@@ -132,7 +139,8 @@ func (s *Session) serverHello(body []byte) error {
 	return nil
 }
 
-// answerEarlyData takes the server's word on early data.
+// answerEarlyData takes the server's word on early data (RFC 8446 §4.2.10). Where it is no, the client's records under the early key
+// are no loss: their content comes again.
 func (s *Session) answerEarlyData(accepted bool) {
 	s.answered = true
 	h := &s.half[flow.ToServer]
@@ -145,7 +153,7 @@ func (s *Session) answerEarlyData(accepted bool) {
 func (s *Session) beginTLS13() {
 	client, server := &s.half[flow.ToServer], &s.half[flow.ToClient]
 	if client.open != nil || server.open != nil {
-		return
+		return // it has begun, with keys that fit
 	}
 	client.epoch, server.epoch = epochHandshake, epochHandshake
 	if s.earlyData {
@@ -153,6 +161,7 @@ func (s *Session) beginTLS13() {
 	}
 }
 
+// certificate takes the server's chain: in the clear before TLS 1.3, from within protected records since.
 func (s *Session) certificate(body []byte) error {
 	leaf, err := handshake.ParseCertificate(body, s.hs.version)
 	if err != nil || leaf == nil {

@@ -8,11 +8,13 @@ import (
 const (
 	// maxTrialBytes bounds what guesses of record numbers may cost: opened bytes earn it back.
 	maxTrialBytes = 64 << 20
-	trialCost     = 1 << 10 // of each guess, beyond the bytes of the record
+	trialCost     = 1 << 10 // bytes that each guess is charged for beyond those of the record
 	trialsEarned  = 8       // bytes of guesses per byte opened
 )
 
-// resume opens a record under the key of the records before it, trying the numbers that what is missing leaves open.
+// resume opens a record under the key of the records before it, trying the numbers that what is missing leaves open. The numbers are
+// not on the wire: they are part of the nonce (RFC 8446 §5.3) or of what is authenticated (RFC 5246 §6.2.3.3), so the right one
+// proves itself, and tells how many records are missing.
 func (s *Session) resume(it item, m missed) ([]byte, handshake.ContentType, bool) {
 	h := &s.half[it.dir]
 	p := h.open
@@ -26,13 +28,13 @@ func (s *Session) resume(it item, m missed) ([]byte, handshake.ContentType, bool
 	if skipped := int(seq - p.seq); skipped > 0 && h.epoch != epochHandshake && m.data {
 		n := m.content(skipped, p.overhead())
 		if p.padded {
-			n = 0
+			n = 0 // how much of it was padding nobody knows
 		}
 		s.lose(s.lossReason(h))
 		h.debt.add(m.at, n)
 	}
 	p.opened(it.record, seq)
-	h.messages.Reset()
+	h.messages.Reset() // the rest of what has begun is missing
 	return plain, typ, true
 }
 
@@ -81,7 +83,8 @@ func (s *Session) endReason(h *half) flow.Reason {
 	return s.lossReason(h)
 }
 
-// search tries a record under the numbers from lo to hi. It stops when the session has spent what it may on guesses.
+// search tries a record under the numbers from lo to hi, the likely one first. It stops when the session has spent what it may on
+// guesses: a hostile peer must not buy many trials with few bytes. The plaintext lies in the Worker's room, valid until the next record.
 func (s *Session) search(p *protection, record []byte, lo, hi uint64) (uint64, []byte, handshake.ContentType, bool) {
 	if seq, ok := p.likely(record); ok && seq >= lo && seq <= hi {
 		if plain, typ, ok := p.open(s.w.plain, record, seq); ok {
@@ -110,7 +113,8 @@ func (s *Session) openNext(it item, m missed) ([]byte, handshake.ContentType, bo
 	return c.plain, c.typ, true
 }
 
-// beginsEpoch reports whether a waiting record opens as the first under a key that is not in use yet, and takes that key into use.
+// beginsEpoch is openNext for an item that others of its direction wait before: it reports whether the item opens as one of the first
+// under a key that is not in use yet, and takes that key into use. The item itself is opened once more when its turn comes.
 func (s *Session) beginsEpoch(it *item) bool {
 	if !s.hs.hasServer || !s.hs.hasClient {
 		return false
@@ -124,7 +128,7 @@ func (s *Session) beginsEpoch(it *item) bool {
 	}
 	s.adopt(h, m, c)
 	it.hole, h.missed = hole{}, missed{}
-	h.open.seq = c.seq // it is opened once more when its turn comes
+	h.open.seq = c.seq
 	return true
 }
 
@@ -157,7 +161,7 @@ func (s *Session) skipsData(h *half, m missed, c candidate) bool {
 	return early && c.epoch > epochEarly || c.seq > 0
 }
 
-// candidate is a secret that has opened a record.
+// candidate is a secret that has opened a record, as the seq-th under it. plain is valid until the next record is tried.
 type candidate struct {
 	epoch  epoch
 	open   *protection // nil if there is none
@@ -171,6 +175,7 @@ type candidate struct {
 func (s *Session) candidate(it item, m missed) candidate {
 	h := &s.half[it.dir]
 	s.ask()
+	// Some of what is missing may have been under an earlier key: the numbers begin anew with each.
 	lo, hi := uint64(max(0, m.lo-flightRecords)), uint64(m.hi)
 	for e := s.nextEpoch(h); e <= epochApplication; e++ {
 		label := LabelMaster
@@ -208,7 +213,8 @@ func (s *Session) nextEpoch(h *half) epoch {
 	return h.epoch + 1
 }
 
-// ask fetches the secrets of the connection if there may be new ones, and reports whether there are.
+// ask fetches the secrets of the connection if there may be new ones, and reports whether there are. Keys never takes a secret
+// back but with all others of the connection, so as many as before are the same ones.
 func (s *Session) ask() bool {
 	g := s.w.cfg.Keys.Generation()
 	if s.asked && g == s.generation || !s.hs.hasClient {

@@ -41,6 +41,7 @@ func newProtection(suite handshake.Suite, key, iv []byte) (*protection, error) {
 	return p, nil
 }
 
+// newAEAD returns the cipher of a suite for a key of AEAD.KeyLen bytes, or an error if the suite has none.
 func newAEAD(kind handshake.AEAD, key []byte) (cipher.AEAD, error) {
 	switch kind {
 	case handshake.AES128GCM, handshake.AES256GCM:
@@ -80,7 +81,7 @@ func (p *protection) open(dst, record []byte, seq uint64) ([]byte, handshake.Con
 		copy(p.nonce[nonceLen-p.explicit:], payload)
 		payload = payload[p.explicit:]
 	} else {
-		p.mixNonce(seq)
+		p.mixNonce(seq) // ChaCha20-Poly1305 carries none
 	}
 	// RFC 5246 §6.2.3.3: number, type, version and length of the content.
 	binary.BigEndian.PutUint64(p.aad[:8], seq)
@@ -130,6 +131,7 @@ func (p *protection) likely(record []byte) (seq uint64, ok bool) {
 	return p.seq - 1 + jump, jump > 0 && jump < 1<<32
 }
 
+// explicitNonce returns the part of the nonce that a record of GCM in TLS 1.2 carries (RFC 5288 §3). Valid iff the record is long enough.
 func explicitNonce(record []byte) uint64 {
 	return binary.BigEndian.Uint64(record[handshake.HeaderLen:])
 }

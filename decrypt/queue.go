@@ -25,6 +25,7 @@ func NewBudget(limit int64) *Budget {
 // Used returns how many bytes are kept now.
 func (b *Budget) Used() int64 { return b.limit - b.left.Load() }
 
+// take reserves n bytes, or none and returns false.
 func (b *Budget) take(n int) bool {
 	if b.left.Add(-int64(n)) >= 0 {
 		return true
@@ -33,9 +34,11 @@ func (b *Budget) take(n int) bool {
 	return false
 }
 
+// give returns n bytes that take has reserved.
 func (b *Budget) give(n int) { b.left.Add(int64(n)) }
 
-// item is a record, with what is missing before it.
+// item is a record, with what is missing before it. Its bytes belong to the caller of Data until it is put into the queue, which has
+// its own copy.
 type item struct {
 	dir    flow.Direction
 	at     time.Time
@@ -103,13 +106,14 @@ func (s *Session) drain(giveUp flow.Reason) {
 // lookAgain makes drain try every waiting item anew: there is a new secret, or a hello.
 func (s *Session) lookAgain() { s.scanned, s.stuck = 0, false }
 
+// pop removes the first item, which was opened or given up.
 func (s *Session) pop() {
 	s.pay(s.queue[0])
 	s.queue[0] = item{}
 	s.queue = s.queue[1:]
 	s.scanned, s.stuck = max(0, s.scanned-1), false
 	if len(s.queue) == 0 {
-		s.queue = nil
+		s.queue = nil // with the room of all that have been in it
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/flow"
 )
 
-// record takes the next record of a direction.
+// record takes the next record of a direction. it.record is valid until record returns: what has to wait is copied.
 func (s *Session) record(it item) {
 	h := &s.half[it.dir]
 	if s.inTheClear(h, handshake.ContentType(it.record[0])) {
@@ -31,6 +31,8 @@ func (s *Session) inTheClear(h *half, typ handshake.ContentType) bool {
 	return s.hs.version == handshake.TLS13 || h.epoch == epochPlain
 }
 
+// plainRecord handles a record that is not protected. Nobody vouches for it: it may teach what the hellos and the certificate say, but
+// what it says of the end of the connection (an alert) is not believed.
 func (s *Session) plainRecord(it item) {
 	h := &s.half[it.dir]
 	if it.hole.wire > 0 {
@@ -59,6 +61,7 @@ func (s *Session) changeCipherSpec(dir flow.Direction) {
 	h.epoch, h.open = epochApplication, nil
 	h.missed = missed{}
 	h.messages.Reset()
+	// An abbreviated handshake (RFC 5246 §7.3) goes from the hellos to ChangeCipherSpec.
 	if first && dir == flow.ToClient && s.hs.hasServer && !s.serverDone && !h.split.gapped {
 		s.facts.Resumed = true
 		s.revision++
@@ -136,7 +139,7 @@ func (s *Session) content(it item, plain []byte, typ handshake.ContentType) {
 	switch typ {
 	case handshake.ApplicationData:
 		if len(plain) == 0 {
-			return
+			return // a decoy against traffic analysis (RFC 8446 §5.1)
 		}
 		s.facts.PlaintextBytes += uint64(len(plain))
 		s.tell(it.dir)
@@ -152,7 +155,7 @@ func (s *Session) content(it item, plain []byte, typ handshake.ContentType) {
 			s.changeCipherSpec(it.dir)
 		}
 	case handshake.Alert:
-		if len(plain) == 2 && plain[1] == 0 { // close_notify
+		if len(plain) == 2 && plain[1] == 0 { // close_notify: what follows is to be ignored (RFC 8446 §6.1)
 			h.closed = true
 		}
 	}
@@ -175,7 +178,8 @@ func (s *Session) abandon(it item, reason flow.Reason) {
 	s.drop(it, m, reason)
 }
 
-// drop counts a record that will never be opened.
+// drop counts a record that will never be opened. In TLS 1.3 each has the type of application data, and where handshake messages cannot
+// be told from it they count as such: too much is told to be lost rather than too little.
 func (s *Session) drop(it item, m missed, reason flow.Reason) {
 	h := &s.half[it.dir]
 	data := handshake.ContentType(it.record[0]) == handshake.ApplicationData

@@ -25,16 +25,16 @@ const (
 	LabelServerUpdated   = "SERVER_TRAFFIC_SECRET_N"
 )
 
-const masterLen = 48
+const masterLen = 48 // bytes (RFC 5246 §8.1)
 
 // epoch is the span of a direction under one kind of key. TLS 1.2 knows the first and the last only.
 type epoch uint8
 
 const (
-	epochPlain epoch = iota
-	epochEarly
-	epochHandshake
-	epochApplication
+	epochPlain       epoch = iota
+	epochEarly             // TLS 1.3, client: application data that comes with the ClientHello (0-RTT)
+	epochHandshake         // TLS 1.3: from EncryptedExtensions to Finished
+	epochApplication       // and all that TLS 1.2 protects, Finished included
 )
 
 // label returns the name of the secret that protects an epoch of a direction in TLS 1.3, or an empty string.
@@ -86,6 +86,7 @@ func (n *negotiation) protection(dir flow.Direction, secret SecretBytes) *protec
 	return n.protection12(dir, secret)
 }
 
+// protection13 derives the key and the IV of a traffic secret (RFC 8446 §7.3).
 func (n *negotiation) protection13(secret SecretBytes) *protection {
 	key := expandLabel(n.suite.Hash, secret, "key", n.suite.AEAD.KeyLen())
 	iv := expandLabel(n.suite.Hash, secret, "iv", nonceLen)
@@ -104,7 +105,7 @@ func (n *negotiation) protection12(dir flow.Direction, master SecretBytes) *prot
 	seed = append(seed, n.serverRandom[:]...)
 	seed = append(seed, n.clientRandom[:]...)
 	block := pseudoRandom(n.suite.Hash, master, seed, 2*(keyLen+ivLen))
-	keys, ivs := block[:2*keyLen], block[2*keyLen:]
+	keys, ivs := block[:2*keyLen], block[2*keyLen:] // the client's before the server's
 	if dir == flow.ToClient {
 		keys, ivs = keys[keyLen:], ivs[ivLen:]
 	}
@@ -153,6 +154,7 @@ func pseudoRandom(h crypto.Hash, secret, seed []byte, n int) []byte {
 	return out[:n]
 }
 
+// newHash returns the constructor of a suite's hash: SHA-384, or SHA-256 (RFC 5246 §5, RFC 8446 §B.4).
 func newHash(h crypto.Hash) func() hash.Hash {
 	if h == crypto.SHA384 {
 		return sha512.New384

@@ -51,6 +51,7 @@ func (p *buffers) get() []byte {
 	return make([]byte, 0, handshake.MaxRecord)
 }
 
+// put takes back what get has lent.
 func (p *buffers) put(b []byte) {
 	p.lent--
 	if len(p.free) < maxFree {
@@ -102,7 +103,7 @@ func (sp *splitter) fill(b []byte) (rec []byte, n int, err error) {
 			return nil, n, nil
 		}
 		if _, err := handshake.ParseHeader(sp.buf); err != nil {
-			if !sp.gapped {
+			if !sp.gapped { // nothing was missing: the peers do not talk TLS
 				return nil, n, err
 			}
 			sp.searching = true
@@ -161,6 +162,7 @@ func (sp *splitter) gap(at time.Time, n int, pool *buffers) {
 // unknownGap is taken for the length of a gap that nobody knows the length of.
 const unknownGap = 256 << 10
 
+// lose notes n bytes of wire in which the boundaries of records are not known.
 func (sp *splitter) lose(n int) {
 	sp.hole.wire += n
 	sp.hole.unknown += n

@@ -13,8 +13,8 @@ const (
 )
 
 const (
-	maxServerName = 255 // RFC 1035 §2.3.4
-	maxALPNs      = 64
+	maxServerName = 255 // bytes (RFC 1035 §2.3.4)
+	maxALPNs      = 64  // names that are kept of one hello
 )
 
 // ClientHello is the message that opens a handshake (RFC 8446 §4.1.2, RFC 5246 §7.4.1.2). All lists are in the order of
@@ -46,8 +46,8 @@ func (h *ClientHello) Parse(body []byte) error {
 	copy(h.Random[:], r.take(len(h.Random)))
 	h.SessionID = r.vector(1)
 	h.CipherSuites = r.appendU16s(h.CipherSuites, 2)
-	r.vector(1) // compression methods
-	if r.failed || r.empty() {
+	r.vector(1)                // compression methods
+	if r.failed || r.empty() { // before TLS 1.3 there need not be extensions
 		return r.err()
 	}
 	return eachExtension(&r, func(t uint16, ext reader) error {

@@ -26,7 +26,8 @@ func (h *ClientHello) JA3() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// JA3S returns the fingerprint of the server's answer: the MD5 of version, cipher suite and extensions.
+// JA3S returns the fingerprint of the server's answer: the MD5 of version, cipher suite and extensions. Like JA3 it takes the legacy
+// version, so TLS 1.3 counts as 771.
 func (h *ServerHello) JA3S() string {
 	b := make([]byte, 0, 128)
 	b = strconv.AppendUint(b, uint64(h.LegacyVersion), 10)
@@ -38,7 +39,8 @@ func (h *ServerHello) JA3S() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// appendDecimals appends the values joined by dashes, GREASE left out.
+// appendDecimals appends the values joined by dashes, GREASE left out: clients choose it at random, and it would change the
+// fingerprint from one connection to the next.
 func appendDecimals(b []byte, list []uint16) []byte {
 	first := true
 	for _, v := range list {

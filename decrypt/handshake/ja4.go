@@ -27,10 +27,12 @@ func (h *ClientHello) JA4(over Transport) string {
 	prefix := fmt.Sprintf("%c%s%c%02d%02d%s", byte(over), ja4Version(h.MaxVersion()), sni,
 		min(len(suites), 99), min(len(extensions), 99), ja4ALPN(h.ALPN))
 
+	// Sorted, because browsers shuffle their extensions; server name and ALPN vary with the destination, and are told in the prefix.
 	slices.Sort(suites)
 	slices.Sort(extensions)
 	extensions = slices.DeleteFunc(extensions, func(t uint16) bool { return t == extServerName || t == extALPN })
 	c := appendHexList(make([]byte, 0, 512), extensions)
+	// Signature algorithms keep the order of the wire.
 	if algorithms := withoutGREASE(h.SignatureAlgorithms); len(algorithms) > 0 && len(extensions) > 0 {
 		c = appendHexList(append(c, '_'), algorithms)
 	}

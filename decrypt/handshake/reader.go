@@ -12,6 +12,7 @@ type reader struct {
 	failed bool
 }
 
+// take takes n bytes, which stay part of b.
 func (r *reader) take(n int) []byte {
 	if n > len(r.b) {
 		r.b, r.failed = nil, true
@@ -54,6 +55,7 @@ func (r *reader) appendU16s(dst []uint16, n int) []uint16 {
 	return dst
 }
 
+// err returns ErrMalformed if a field was not there.
 func (r *reader) err() error {
 	if r.failed {
 		return ErrMalformed

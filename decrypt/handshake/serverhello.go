@@ -35,7 +35,7 @@ func (h *ServerHello) Parse(body []byte) error {
 		h.Extensions = append(h.Extensions, t)
 		switch t {
 		case extSupportedVersions:
-			h.Version = ext.u16()
+			h.Version = ext.u16() // TLS 1.3 hides from middleboxes behind the version of TLS 1.2
 		case extPreSharedKey:
 			h.PreSharedKey = true
 		case extALPN:
@@ -63,6 +63,7 @@ func ParseEncryptedExtensions(body []byte) (alpn string, earlyData bool, err err
 	return alpn, earlyData, err
 }
 
+// firstALPN returns the one protocol that a server's list has (RFC 7301 §3.1).
 func firstALPN(r *reader) string {
 	if names := parseALPN(r); len(names) > 0 {
 		return names[0]

@@ -19,7 +19,7 @@ const (
 	interval = 40 * time.Millisecond
 	// maxFiles bounds the files of a folder that are followed at once.
 	maxFiles = 512
-	readSize = 64 << 10
+	readSize = 64 << 10 // bytes a read: some 300 lines
 )
 
 // Load reads a file into the store.
@@ -67,7 +67,7 @@ type follower struct {
 // followed is one open file.
 type followed struct {
 	file     *os.File
-	offset   int64
+	offset   int64  // of what was not read yet
 	partial  []byte // the beginning of a line whose end has not come
 	tooLong  bool   // the rest of a line beyond maxLine is skipped
 	idle     int    // passes in which nothing came
@@ -145,7 +145,7 @@ func (f *follower) readFile(path string) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		return errors.New("not a regular file")
 	}
 	file := f.files[path]
@@ -228,6 +228,7 @@ func (f *followed) add(store *Store, b []byte) {
 	}
 }
 
+// close gives the open files back. What their last lines lack no longer comes.
 func (f *follower) close() {
 	for _, file := range f.files {
 		file.file.Close()

@@ -67,6 +67,7 @@ func (s *Store) Add(text []byte) int {
 	return added
 }
 
+// addLine counts a line and keeps its secret, if it has one; b is not kept. It reports whether the secret was new. The caller holds mu.
 func (s *Store) addLine(b []byte) bool {
 	var l line
 	switch l.parse(b) {
@@ -80,6 +81,7 @@ func (s *Store) addLine(b []byte) bool {
 	return false
 }
 
+// addSecret keeps a secret unless it is known already, can be none, or has too many rivals. The caller holds mu.
 func (s *Store) addSecret(l *line) bool {
 	value := l.value[:l.length]
 	if len(bytes.Trim(value, "\x00")) == 0 {
@@ -127,6 +129,7 @@ func (s *Store) makeRoom() {
 	}
 }
 
+// cutSecret takes the first secret off the lines of a session, which are not empty. value shares their memory and cannot grow into it.
 func cutSecret(lines []byte) (label uint8, value, rest []byte) {
 	end := 2 + int(lines[1])
 	return lines[0], lines[2:end:end], lines[end:]
