@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -36,8 +37,8 @@ func newReal(t *testing.T) *real {
 	r := &real{url: server.URL}
 	transport := &http.Transport{
 		DisableCompression: true, ExpectContinueTimeout: 5 * time.Second,
-		Dial: func(network, address string) (net.Conn, error) {
-			conn, err := net.Dial(network, address)
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
