@@ -4,11 +4,44 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/vitrine-ndr/vitrine/capture"
 )
 
-// Counter is an input that knows how many packets the kernel gave it and how many it lost.
-type Counter interface {
-	Stats() (received, dropped uint64)
+// counter is an input that knows how many packets the kernel gave it and how many it lost: a *capture.Live.
+type counter interface{ Stats() capture.LiveStats }
+
+var _ counter = (*capture.Live)(nil)
+
+// counters sums what inputs count, over those that were closed too.
+type counters struct {
+	open   map[string]counter
+	closed capture.LiveStats
+}
+
+func (c *counters) opened(name string, r capture.Reader) {
+	if live, ok := r.(counter); ok {
+		c.open[name] = live
+	}
+}
+
+func (c *counters) left(name string) {
+	if live, ok := c.open[name]; ok {
+		c.closed = sum(c.closed, live.Stats())
+		delete(c.open, name)
+	}
+}
+
+func (c *counters) total() capture.LiveStats {
+	t := c.closed
+	for _, live := range c.open {
+		t = sum(t, live.Stats())
+	}
+	return t
+}
+
+func sum(a, b capture.LiveStats) capture.LiveStats {
+	return capture.LiveStats{Received: a.Received + b.Received, Dropped: a.Dropped + b.Dropped}
 }
 
 // live reads all inputs at once until ctx is done.

@@ -81,7 +81,7 @@ type Sensor struct {
 	ending    bool                 // no key can come any more
 	keys      uint64               // generation of Keys that waiting streams have tried
 	stats     Stats
-	inputs    sync.Map // name to Counter
+	inputs    counters
 	failed    atomic.Uint64
 }
 
@@ -89,7 +89,7 @@ type Sensor struct {
 func New(cfg Config, log *slog.Logger) *Sensor {
 	budget := decrypt.NewBudget(cfg.HeldBytes)
 	return &Sensor{
-		cfg: cfg, log: log, budget: budget, waiting: map[*stream]struct{}{},
+		cfg: cfg, log: log, budget: budget, waiting: map[*stream]struct{}{}, inputs: counters{open: map[string]counter{}},
 		worker: decrypt.NewWorker(decrypt.Config{
 			Keys: cfg.Keys, Budget: budget, MaxWaiting: decrypt.DefaultMaxWaiting, Certificates: handshake.NewCertificates(certificates),
 		}),
@@ -143,9 +143,8 @@ func (s *Sensor) read(ctx context.Context, in Input) error {
 	if s.cfg.Live { // Close wakes up a Read that waits for a quiet interface
 		defer context.AfterFunc(ctx, func() { r.Close() })()
 	}
-	if counter, ok := r.(Counter); ok {
-		s.inputs.Store(in.Name, counter)
-	}
+	s.note(func(c *counters) { c.opened(in.Name, r) })
+	defer s.note(func(c *counters) { c.left(in.Name) })
 	var p capture.Packet
 	for ctx.Err() == nil {
 		switch err := r.Read(&p); {
@@ -158,6 +157,12 @@ func (s *Sensor) read(ctx context.Context, in Input) error {
 		}
 	}
 	return ctx.Err()
+}
+
+func (s *Sensor) note(f func(*counters)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.inputs)
 }
 
 func (s *Sensor) packet(p *capture.Packet) {

@@ -190,6 +190,31 @@ func TestIgnoredConversationsLeaveNoTrace(t *testing.T) {
 	}
 }
 
+// TestKernelCountersOutliveTheirInput reads an input that fails and is opened anew: nothing that its kernel counted is forgotten.
+func TestKernelCountersOutliveTheirInput(t *testing.T) {
+	s := newSensor(t, sourcetest.Plain(sourcetest.All()[0]))
+	opened := 0
+	s.cfg.Inputs[0].Open = func() (capture.Reader, error) {
+		opened++
+		return &failing{capture.LiveStats{Received: 10, Dropped: uint64(opened)}}, nil
+	}
+	for range 3 {
+		if err := s.read(t.Context(), s.cfg.Inputs[0]); err == nil {
+			t.Fatal("the input did not fail")
+		}
+	}
+	if st := s.Stats(); st.Received != 30 || st.Dropped != 6 {
+		t.Errorf("%d received, %d dropped; want 30 and 6", st.Received, st.Dropped)
+	}
+}
+
+// failing is an interface that goes down at once.
+type failing struct{ stats capture.LiveStats }
+
+func (f *failing) Read(*capture.Packet) error { return capture.ErrDown }
+func (f *failing) Stats() capture.LiveStats   { return f.stats }
+func (f *failing) Close() error               { return nil }
+
 type recorderFunc func(flow.ID, *capture.Packet)
 
 func (f recorderFunc) Append(id flow.ID, p *capture.Packet) { f(id, p) }

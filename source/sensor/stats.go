@@ -36,12 +36,8 @@ func (s *Sensor) Stats() Stats {
 		out.Reasons[r] = n
 	}
 	out.Waiting, out.Failures = len(s.waiting), s.failed.Load()
-	s.inputs.Range(func(_, c any) bool {
-		received, dropped := c.(Counter).Stats()
-		out.Received += received
-		out.Dropped += dropped
-		return true
-	})
+	live := s.inputs.total()
+	out.Received, out.Dropped = live.Received, live.Dropped
 	return out
 }
 
