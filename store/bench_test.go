@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -13,13 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/bus"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/store/query"
 )
 
-// request returns an HTTP event as a web server's traffic has them: some 1.5 KB in its JSON form.
-func request(rnd *rand.Rand, at time.Time) *event.Record {
+// request returns an HTTP event as a web server's traffic has them: some 1.9 KB in its JSON form.
+func request(rnd *rand.Rand, at time.Time) *event.Event {
 	conn := flow.NewConn(flow.Seed(rnd.Uint64()), flow.Tuple{
 		Proto:  flow.TCP,
 		Client: flow.Endpoint{IP: netip.AddrFrom4([4]byte{10, byte(rnd.IntN(4)), byte(rnd.IntN(256)), byte(rnd.IntN(256))}), Port: uint16(1024 + rnd.IntN(60000))},
@@ -33,13 +36,12 @@ func request(rnd *rand.Rand, at time.Time) *event.Record {
 		return &event.Message{Headers: []string{first, "content-type: application/json", "cache-control: no-cache", fmt.Sprintf("x-request-id: %016x", rnd.Uint64()), "accept-encoding: gzip, deflate, br"},
 			Content: event.Content{Size: int64(n), WireSize: int64(n), Type: "application/json", SHA256: fmt.Sprintf("%064x", rnd.Uint64()), State: event.Complete, Body: []byte(body)}}
 	}
-	ev := event.Event{ID: conn.EventID(at, 1), Time: at, Origin: event.Origin{Agent: "sensor-1", Vantage: event.Sensor}, Conn: conn, Proto: "http2", Body: &event.HTTP{
+	return &event.Event{ID: conn.EventID(at, 1), Time: at, Origin: event.Origin{Agent: "sensor-1", Vantage: event.Sensor}, Conn: conn, Proto: "http2", Body: &event.HTTP{
 		Version: "HTTP/2", Method: "GET", Host: conn.TLS.SNI, URL: fmt.Sprintf("/api/v1/items/%d?session=%016x", rnd.IntN(1e6), rnd.Uint64()), Status: uint16(200 + 4*rnd.IntN(2)),
 		UserAgent: fmt.Sprintf("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%[1]d.0", 90+rnd.IntN(40)), ContentType: "application/json",
 		DurationUS: rnd.Int64N(1e6), State: event.Complete,
 		Request: message("accept: */*", "", 0), Response: message("server: nginx", body+body, 2*len(body)),
 	}}
-	return ev.Record()
 }
 
 // BenchmarkAppend stores realistic HTTP events from two writers in batches as the bus has them, and reports events a
@@ -58,7 +60,7 @@ func BenchmarkAppend(b *testing.B) {
 			for made.Add(size) <= int64(b.N)+size {
 				recs := make([]*event.Record, size)
 				for i := range recs {
-					recs[i] = request(rnd, start.Add(time.Duration(made.Load())*time.Millisecond+time.Duration(i)*time.Microsecond))
+					recs[i] = request(rnd, start.Add(time.Duration(made.Load())*time.Millisecond+time.Duration(i)*time.Microsecond)).Record()
 				}
 				if err := db.Append(b.Context(), recs); err != nil {
 					b.Error(err)
@@ -77,6 +79,54 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportMetric(float64(h.Bytes)/float64(h.Events), "disk-B/event")
 	b.ReportMetric(residentMB(b, db), "engine-MB")
 	b.ReportMetric((cpuSeconds(b, "self")+cpuSeconds(b, fmt.Sprint(db.engine.pid.Load()))-before)*1e6/float64(h.Events), "cpu-µs/event")
+}
+
+// BenchmarkIngest takes realistic HTTP events from a publisher through the embedded bus into the embedded engine, as one machine
+// does, and reports events a second. cpu-µs/event is the processor time of both processes, merges included: 1e6/cpu-µs events a
+// second are what one core can do.
+func BenchmarkIngest(b *testing.B) {
+	db := openDB(b, Retention{})
+	stream, err := bus.Open(b.Context(), bus.DefaultConfig(b.TempDir()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stream.Close()
+	rnd := rand.New(rand.NewPCG(1, 1))
+	start := time.Now().Add(-time.Hour)
+	events := make([]*event.Event, min(b.N, 20_000))
+	for i := range events {
+		events[i] = request(rnd, start)
+	}
+	publisher := stream.Publisher(bus.PublisherConfig{Vantage: event.Sensor, Block: true})
+	g := run.New(b.Context())
+	g.Go("publisher", publisher.Run)
+	stored, batches := 0, 0
+	g.Go("store", func(ctx context.Context) error {
+		return stream.Consume(ctx, "store", func(ctx context.Context, batch bus.Batch) error {
+			batches++
+			if stored += len(batch.Records); stored == b.N {
+				defer g.Stop()
+			}
+			return db.Append(ctx, batch.Records)
+		})
+	})
+	before := cpuSeconds(b, "self") + cpuSeconds(b, fmt.Sprint(db.engine.pid.Load()))
+	b.ResetTimer()
+	for i := range b.N {
+		ev := *events[i%len(events)]
+		ev.Time = start.Add(time.Duration(i) * 50 * time.Microsecond)
+		ev.ID = ev.Conn.EventID(ev.Time, uint64(i))
+		publisher.Emit(&ev)
+	}
+	publisher.Close()
+	if err := g.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric((cpuSeconds(b, "self")+cpuSeconds(b, fmt.Sprint(db.engine.pid.Load()))-before)*1e6/float64(b.N), "cpu-µs/event")
+	b.ReportMetric(float64(b.N)/float64(batches), "events/batch")
+	b.ReportMetric(residentMB(b, db), "engine-MB")
 }
 
 // cpuSeconds returns the processor time that a process has used.

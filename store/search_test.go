@@ -22,7 +22,7 @@ func traffic() []*event.Record {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	var out []*event.Record
 	for i := range 60 {
-		r := request(rnd, noon.Add(time.Duration(i)*time.Second))
+		r := request(rnd, noon.Add(time.Duration(i)*time.Second)).Record()
 		r.HTTP.Status = []uint16{200, 204, 404, 0}[i%4]
 		r.Decryption = []flow.Decryption{{State: flow.DecryptedYes, Source: flow.FromKeys}, {State: flow.DecryptedPartial, Source: flow.FromKeys, Reason: flow.GapInRecords}, {}}[i%3]
 		out = append(out, r)
