@@ -24,7 +24,9 @@ type Assembler struct {
 // New returns an Assembler that opens a Stream on sink for each conversation.
 func New(cfg Config, sink source.Sink) *Assembler {
 	a := &Assembler{cfg: cfg, sink: sink, conns: map[key]*conn{}, waiting: map[*conn]struct{}{}}
-	for i, patience := range [classes]time.Duration{closing: cfg.Linger, datagrams: cfg.UDPIdle, established: cfg.TCPIdle} {
+	for i, patience := range [classes]time.Duration{
+		closing: cfg.Linger, reset: cfg.TCPReset, opening: cfg.TCPOpening, datagrams: cfg.UDPIdle, established: cfg.TCPIdle,
+	} {
 		a.lists[i].init(patience)
 	}
 	return a
@@ -67,6 +69,8 @@ func (a *Assembler) Packet(p *capture.Packet) *flow.Conn {
 	case c.closed:
 	case s.proto == flow.TCP:
 		c.tcp(a, dir, s, p.Time)
+	case c.repeated(dir, s, p):
+		a.stats.Repeated++
 	default:
 		c.stream.Data(dir, p.Time, s.payload)
 		if s.missing > 0 {
@@ -78,13 +82,27 @@ func (a *Assembler) Packet(p *capture.Packet) *flow.Conn {
 	return c.Conn
 }
 
-// reused reports whether s opens a new connection between the endpoints of c.
+// reused reports whether s belongs to a new connection between the endpoints of c. A SYN alone ends none that lives: hosts ignore it
+// (RFC 9293 §3.10.7.4), and so whoever forges one would blind us. It takes the peer's answer.
 func (a *Assembler) reused(c *conn, s *segment) bool {
-	if s.proto != flow.TCP || s.flags&(flagSYN|flagACK|flagRST) != flagSYN {
+	if s.proto != flow.TCP {
 		return false
 	}
 	h := &c.half[c.direction(s)]
-	return c.closed || h.started && s.seq+1 != h.next && before(h.next, s.seq+1)
+	over := c.class() <= reset
+	switch s.flags & (flagSYN | flagACK | flagRST) {
+	case flagSYN:
+		if h.started && s.seq+1 == h.next {
+			return false // sent again
+		}
+		c.offer, c.offered = s.seq+1, true
+		return over
+	case flagSYN | flagACK:
+		return c.offered && s.ack == c.offer && h.started && s.seq+1 != h.next
+	case flagACK:
+		return c.closed && len(s.payload) > 0 && h.started && !before(s.seq, h.next) && !(h.fin && s.seq == h.finSeq)
+	}
+	return false
 }
 
 // open begins to follow a conversation, or returns nil for the remains of one: a packet that carries nothing opens none.

@@ -18,16 +18,17 @@ type Config struct {
 	// Reorder is how long, in capture time, a segment waits for bytes that the peer has acknowledged: they were sent, so
 	// either the capture lost them or they come late.
 	Reorder time.Duration
-	// TCPIdle, UDPIdle and Linger are how long a silent connection, a silent exchange of datagrams and a closed connection
-	// stay known.
-	TCPIdle, UDPIdle, Linger time.Duration
+	// These are how long a silent conversation stays known: a TCP connection (whose TLS session can't be picked up again once it is
+	// forgotten), one that never carried a byte, one after a reset, an exchange of datagrams, and a connection that is over.
+	TCPIdle, TCPOpening, TCPReset, UDPIdle, Linger time.Duration
 }
 
 // DefaultConfig is right for a sensor of 1 GB.
 func DefaultConfig() Config {
 	return Config{
 		ConnBytes: 1 << 20, TotalBytes: 256 << 20, Conns: 500_000,
-		Reorder: time.Second, TCPIdle: 5 * time.Minute, UDPIdle: 30 * time.Second, Linger: 10 * time.Second,
+		Reorder: time.Second, TCPIdle: 2 * time.Hour, TCPOpening: time.Minute, TCPReset: time.Second,
+		UDPIdle: 30 * time.Second, Linger: 10 * time.Second,
 	}
 }
 
@@ -38,6 +39,9 @@ const (
 	reorderPackets = 512
 	// maxCausal is how far an acknowledgement may be ahead of the bytes seen and still be waited for: beyond it, it is made up.
 	maxCausal = 4 << 20
+	// resetWindow is how far a reset may be ahead of the bytes seen: the capture may have lost some. Hosts obey one that is exact
+	// (RFC 9293 §3.10.7.4), so even one inside ends nothing by itself: see Config.TCPReset.
+	resetWindow = 1 << 20
 )
 
 // Stats count what happened. In = the sum of all others that count packets.
@@ -50,6 +54,7 @@ type Stats struct {
 	Evicted    uint64             // closed to make room
 	GapBytes   uint64             // never seen
 	Duplicates uint64             // TCP segments that brought nothing new
+	Repeated   uint64             // datagrams that another interface had shown already
 	Conflicts  uint64             // retransmissions that contradict what was seen first
 	OutOfOrder uint64             // TCP segments that had to wait
 	HeldBytes  int                // waiting now

@@ -15,6 +15,10 @@ type conn struct {
 	stream    source.Stream
 	closed    bool // stream was closed
 	syn       bool // the client's SYN was seen: sequence numbers need no guessing
+	reset     bool // a reset was seen, and no payload since
+	offered   bool // a SYN for another connection between the same endpoints was seen
+	offer     uint32
+	seen      *[2]sightings // of UDP; nil until needed
 	half      [2]half
 	last      time.Time
 	prev, nxt *conn // in one of its Assembler's lists
@@ -32,6 +36,9 @@ func (c *conn) tcp(a *Assembler, dir flow.Direction, s *segment, at time.Time) {
 	h, o := &c.half[dir], &c.half[dir.Reverse()]
 	h.packets++
 	o.packets++
+	if s.flags&flagSYN != 0 && h.started && s.seq+1 != h.next {
+		return // not of this connection
+	}
 	if s.flags&flagSYN != 0 {
 		c.syn = c.syn || dir == flow.ToServer
 		if !h.started {
@@ -55,12 +62,14 @@ func (c *conn) tcp(a *Assembler, dir flow.Direction, s *segment, at time.Time) {
 		h.fin, h.finSeq = true, s.seq+uint32(n)
 	}
 	if n > 0 {
+		c.reset = false
 		c.payload(a, dir, held{seq: s.seq, ack: s.ack, at: at, data: s.payload, missing: s.missing})
 	}
 	c.drain(a, at)
-	if s.flags&flagRST != 0 && (!h.started || !before(s.seq, h.next)) {
-		c.close(a, at)
-	} else if c.half[0].done() && c.half[1].done() && c.finAcked() {
+	if s.flags&flagRST != 0 && (!h.started || s.seq-h.next <= resetWindow || s.seq == o.acked) {
+		c.reset = true
+	}
+	if c.half[0].done() && c.half[1].done() && c.finAcked() {
 		c.close(a, at)
 	}
 }

@@ -11,6 +11,8 @@ type class int
 
 const (
 	closing     class = iota // over, or as good as
+	reset                    // TCP, after a reset that the peer may or may not have obeyed
+	opening                  // TCP without a byte of payload: port scans
 	datagrams                // UDP
 	established              // TCP
 	classes
@@ -20,8 +22,12 @@ func (c *conn) class() class {
 	switch {
 	case c.closed, c.half[0].done() && c.half[1].done():
 		return closing
+	case c.reset:
+		return reset
 	case c.key.proto == flow.UDP:
 		return datagrams
+	case c.Wire[0].Bytes+c.Wire[1].Bytes == 0:
+		return opening
 	}
 	return established
 }

@@ -130,9 +130,13 @@ func TestOrder(t *testing.T) {
 			[][]byte{tcp(toS, 101, 501, ack, "ABC"), tcp(toS, 103, 501, ack, "x"), tcp(toS, 104, 501, ack, "DEF")},
 			[]string{"to_server ABC", "to_server DEF"},
 		},
-		"reset": {
-			[][]byte{tcp(toS, 101, 501, ack, "ABC"), tcp(toC, 501, 104, flagRST|ack, ""), tcp(toS, 104, 501, ack, "late")},
-			[]string{"to_server ABC"},
+		"a reset that nobody obeyed": {
+			[][]byte{tcp(toS, 101, 501, ack, "ABC"), tcp(toC, 501, 104, flagRST|ack, ""), tcp(toS, 104, 501, ack, "DEF")},
+			[]string{"to_server ABC", "to_server DEF"},
+		},
+		"a SYN that nobody answered": {
+			[][]byte{tcp(toS, 101, 501, ack, "ABC"), tcp(toS, 90_000, 0, flagSYN, ""), tcp(toS, 104, 501, ack, "DEF")},
+			[]string{"to_server ABC", "to_server DEF"},
 		},
 	}
 	for name, tt := range tests {
@@ -181,6 +185,66 @@ func TestReusedPortsAreANewConnection(t *testing.T) {
 	}
 	if r.streams[0].conn.ID == r.streams[1].conn.ID {
 		t.Error("both have the same id")
+	}
+}
+
+func TestAnswerToASYNEndsTheConnectionBefore(t *testing.T) {
+	packets := append(open(100, 500), tcp(toS, 101, 501, ack, "one"))
+	packets = append(packets, open(9000, 7000)...)
+	packets = append(packets, tcp(toS, 9001, 7001, ack, "two"))
+	r, _ := play(t, DefaultConfig(), packets...)
+	if len(r.streams) != 2 {
+		t.Fatalf("got %d streams, want 2", len(r.streams))
+	}
+	if a, b := string(r.streams[0].data[toS]), string(r.streams[1].data[toS]); a != "one" || b != "two" {
+		t.Errorf("got %q and %q", a, b)
+	}
+}
+
+func TestResetEndsASilentConnection(t *testing.T) {
+	r := new(recorder)
+	a := New(DefaultConfig(), r)
+	for _, b := range append(open(100, 500), tcp(toS, 101, 501, ack, "ABC"), tcp(toC, 501, 104, flagRST|ack, "")) {
+		a.Packet(&capture.Packet{Time: start, Link: capture.RawIP, Data: b})
+	}
+	a.Advance(start.Add(900 * time.Millisecond))
+	if r.streams[0].closed != 0 {
+		t.Error("ended at once")
+	}
+	a.Advance(start.Add(1100 * time.Millisecond))
+	if r.streams[0].closed != 1 || a.Stats().Open != 0 {
+		t.Error("did not end after a second")
+	}
+}
+
+func TestDatagramsOnSeveralInterfacesAreOne(t *testing.T) {
+	udp := func(payload string) []byte {
+		b := tcp(toS, 0, 0, 0, payload)
+		b[9] = 17
+		b = append(b[:28], payload...)
+		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
+		binary.BigEndian.PutUint16(b[24:], uint16(8+len(payload)))
+		return b
+	}
+	r := new(recorder)
+	a := New(DefaultConfig(), r)
+	for i, p := range []struct {
+		link, payload string
+		after         time.Duration
+	}{
+		{"veth0", "one", 0}, {"veth0", "two", 10 * time.Microsecond}, {"br0", "one", 20 * time.Microsecond}, {"br0", "two", 30 * time.Microsecond},
+		{"veth0", "one", 40 * time.Microsecond}, // sent again
+		{"br0", "three", 50 * time.Microsecond}, {"br0", "two", time.Second},
+	} {
+		b := udp(p.payload)
+		a.Packet(&capture.Packet{Time: start.Add(p.after), Link: capture.RawIP, Data: b, Interface: p.link})
+		if len(r.streams) != 1 {
+			t.Fatalf("packet %d: %d streams", i, len(r.streams))
+		}
+	}
+	a.Close()
+	if got := string(r.streams[0].data[toS]); got != "onetwoonethreetwo" || a.Stats().Repeated != 2 {
+		t.Errorf("got %q, %d repeated", got, a.Stats().Repeated)
 	}
 }
 
