@@ -146,7 +146,7 @@ func check(t *testing.T, bodies []event.Body, state tls.ConnectionState) {
 	want := facts{
 		Version: tls.VersionName(state.Version), Cipher: tls.CipherSuiteName(state.CipherSuite), SNI: "inner.example",
 		Offered: []string{"h2", "http/1.1"}, Resumed: state.DidResume,
-		Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey},
+		Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.Tunnelled},
 	}
 	if state.Version < tls.VersionTLS13 && !state.DidResume { // else the certificate is encrypted, or not sent
 		want.Subject, want.Names = "CN=inner.example", []string{"inner.example"}

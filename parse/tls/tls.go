@@ -208,6 +208,6 @@ func (p *parser) Gap(dir flow.Direction, n int) error {
 func (p *parser) End() {
 	if p.seen {
 		facts := p.facts
-		p.out.Emit(&event.TLS{Facts: &facts, Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey}})
+		p.out.Emit(&event.TLS{Facts: &facts, Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.Tunnelled}})
 	}
 }
