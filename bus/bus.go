@@ -21,6 +21,7 @@ const (
 	streamName    = "VITRINE_EVENTS"
 	subjectPrefix = "vitrine.events." // then the vantage point
 	requestWait   = 5 * time.Second
+	headerRoom    = 1 << 10 // bytes for the headers of a message, which count as payload
 )
 
 // Config says where the stream is and how much it may hold.
@@ -52,6 +53,8 @@ type Bus struct {
 
 	// discarded counts batches that the bounds of the stream took from a consumer, poison those that nobody can read.
 	discarded, poison prometheus.Counter
+	// shrunk counts events that had to be cut to find room in a message.
+	shrunk prometheus.Counter
 }
 
 // Open starts the embedded server or connects to the cluster, and makes the stream if it is not there.
@@ -65,6 +68,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Bus, error) {
 		stage:     telemetry.NewStage(cfg.Metrics, "bus", "events", dropReasons...),
 		discarded: telemetry.Counter(cfg.Metrics, "bus_discarded_batches", "Batches that the stream's bounds took before a consumer read them."),
 		poison:    telemetry.Counter(cfg.Metrics, "bus_poison_batches", "Batches that could not be decoded."),
+		shrunk:    telemetry.Counter(cfg.Metrics, "bus_shrunk_events", "Events that were cut because the bus does not take messages so large."),
 	}
 	if err := b.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -110,6 +114,9 @@ func (b *Bus) open(ctx context.Context, cfg Config) (err error) {
 func (b *Bus) connectionError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	b.log.Warn("bus connection", "err", err)
 }
+
+// payloadRoom is how many bytes the server takes as one batch. It may differ from one connection to the next.
+func (b *Bus) payloadRoom() int { return int(b.nc.MaxPayload()) - headerRoom }
 
 // Close ends the connection and the embedded server. Publishers and consumers must have returned.
 func (b *Bus) Close() error {

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// batchBytes is how much JSON makes a batch. With it, even what does not compress fits into the 1 MiB that a NATS server
+	// batchBytes is how much JSON makes a batch; only a single record may be longer. With it, even what does not compress fits into the 1 MiB that a NATS server
 	// takes by default.
 	batchBytes = 1<<20 - 32<<10
-	// maxDecoded bounds what a batch may decompress to: a batch is at most one record longer than batchBytes.
+	// maxDecoded bounds what a batch may decompress to: at most batchBytes, or one record.
 	maxDecoded = 64 << 20
 )
 

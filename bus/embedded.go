@@ -12,6 +12,8 @@ import (
 const (
 	startWait = 60 * time.Second // the start reads back what is on disk
 	pollWait  = 50 * time.Millisecond
+	// maxPayload is what the embedded server takes as one message: more than any record of the parsers' limits.
+	maxPayload = 8 << 20
 )
 
 // embedded is a NATS server inside the program: no listener, no signals, every message synced before it is acknowledged.
@@ -28,6 +30,7 @@ func startEmbedded(cfg Config, log *slog.Logger) (*embedded, error) {
 		JetStream:  true,
 		StoreDir:   cfg.Dir,
 		SyncAlways: true,
+		MaxPayload: maxPayload,
 		// The stream is the only one; the rest is room for its index and for consumers.
 		JetStreamMaxStore:      cfg.MaxBytes + 64<<20,
 		JetStreamMaxMemory:     64 << 20,

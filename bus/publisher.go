@@ -19,7 +19,7 @@ const (
 	dropFull        = "queue_full"  // the bus is slower than the source
 	dropStopped     = "stopped"     // emitted after the publisher had ended
 	dropEncoding    = "encoding"    // no JSON can hold it
-	dropTooLarge    = "too_large"   // larger than the server takes
+	dropTooLarge    = "too_large"   // larger than the server takes, even without bodies and headers
 	dropUnpublished = "unpublished" // the bus could not be reached until the program ended
 )
 
@@ -128,9 +128,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 				s.send(ctx)
 				return nil
 			}
-			if s.add(item); s.lines.Len() >= batchBytes {
-				s.send(ctx)
-			}
+			s.add(ctx, item)
 		case <-tick.C:
 			s.send(ctx)
 		case <-ctx.Done():

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/vitrine-ndr/vitrine/event"
 )
 
 const (
@@ -22,6 +24,7 @@ const (
 // sender has the batch that grows and the batches that are on their way. One goroutine uses it.
 type sender struct {
 	publisher *Publisher
+	line      bytes.Buffer // the newest event
 	lines     bytes.Buffer
 	events    int
 	bytes     int // of the budget
@@ -29,14 +32,47 @@ type sender struct {
 	wg        sync.WaitGroup
 }
 
-func (s *sender) add(item pending) {
-	if err := appendLine(&s.lines, item.record); err != nil {
-		s.publisher.bus.stage.Drop(dropEncoding, 1)
+// add takes an event into the batch. Where the two would be too large together the batch is sent first, so that no event costs
+// another one its place.
+func (s *sender) add(ctx context.Context, item pending) {
+	room := s.publisher.bus.payloadRoom()
+	most := min(room, batchBytes)
+	if reason := s.encode(item.record, room); reason != "" {
+		s.publisher.bus.stage.Drop(reason, 1)
 		s.publisher.budget.give(item.bytes)
 		return
 	}
+	if s.lines.Len()+s.line.Len() > most {
+		s.send(ctx)
+	}
+	s.lines.Write(s.line.Bytes())
 	s.events++
 	s.bytes += item.bytes
+	if s.lines.Len() >= most {
+		s.send(ctx)
+	}
+}
+
+// encode makes the line of a record that has room in a message of its own, for which it leaves out what it must. Where that is not
+// enough it returns the reason to drop it.
+func (s *sender) encode(r *event.Record, room int) (reason string) {
+	bus := s.publisher.bus
+	for step, most := range shrinking(room) {
+		s.line.Reset()
+		if err := appendLine(&s.line, shrink(r, most)); err != nil {
+			return dropEncoding
+		}
+		if s.line.Len() > min(room, batchBytes) && len(bus.codec.encode(s.line.Bytes())) > room {
+			continue
+		}
+		if step > 0 {
+			bus.shrunk.Inc()
+			bus.log.Warn("event was too large for the bus and is cut", "event", r.ID, "bytes", s.line.Len())
+		}
+		return ""
+	}
+	bus.log.Error("event is larger than the bus takes", "event", r.ID, "bytes", s.line.Len())
+	return dropTooLarge
 }
 
 // send publishes the batch, if there is one, as soon as fewer than inFlight others are on their way.
