@@ -47,7 +47,7 @@ type Stats struct {
 	Events    uint64 // emitted
 	Plaintext uint64 // bytes inspected
 	Anomalies uint64 // among Events
-	Unknown   uint64 // streams of no known protocol
+	Unknown   uint64 // streams in which something was of no known protocol
 	GaveUp    uint64 // parsers that could not go on
 	Stalled   uint64 // parsers that waited for more than they may keep
 	Panics    uint64 // parsers that failed

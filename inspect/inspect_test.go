@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -63,7 +64,7 @@ func (u *nothing) Parse(_ flow.Direction, b []byte) (int, error) { return len(b)
 func (u *nothing) Gap(flow.Direction, int) error                 { return nil }
 func (u *nothing) End()                                          { u.out.Emit(&event.Unknown{}) }
 
-// step is one call of a Stream: a gap if data is empty.
+// step is one call of a Stream. Without data it is a gap, or an empty datagram.
 type step struct {
 	dir  flow.Direction
 	data string
@@ -100,7 +101,7 @@ func run(t *testing.T, proto flow.Proto, steps ...step) ([]string, Stats) {
 	})
 	s := i.Open(flow.NewConn(0, flow.Tuple{Proto: proto}, time.Unix(0, 0)))
 	for _, st := range steps {
-		if st.data == "" {
+		if st.data == "" && proto == flow.TCP {
 			s.Gap(st.dir, time.Unix(1, 0), 5)
 		} else {
 			s.Data(st.dir, time.Unix(1, 0), []byte(st.data))
@@ -167,6 +168,13 @@ func TestStream(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
+			unknown := uint64(0)
+			if slices.Contains(got, "unknown") {
+				unknown = 1
+			}
+			if stats.Unknown != unknown {
+				t.Errorf("%d unknown streams were counted, want %d", stats.Unknown, unknown)
+			}
 			if stats.Events != uint64(len(got)) {
 				t.Errorf("%d events were counted, %d came", stats.Events, len(got))
 			}
@@ -179,6 +187,39 @@ func TestDatagramsStandAlone(t *testing.T) {
 	want := []string{"lines to_server LINES", "lines to_server whole", "lines to_client x", "lines end ", "conn [lines] 22"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestDatagramsBeforeTheFirstKnownOneDoNotHideIt sends what a tunnel would begin with so that nobody looks at the rest.
+func TestDatagramsBeforeTheFirstKnownOneDoNotHideIt(t *testing.T) {
+	tests := map[string]struct {
+		steps []step
+		want  []string
+	}{
+		"empty": {
+			[]step{{toS, ""}, {toS, "LINES\n"}, {toS, ""}, {toC, "x\n"}},
+			[]string{"lines to_server LINES", "lines to_client x", "lines end ", "conn [lines] 8"},
+		},
+		"another protocol": {
+			[]step{{toS, "L"}, {toC, "?"}, {toS, "LINES\n"}, {toC, "x\n"}},
+			[]string{"unknown", "lines to_server LINES", "lines to_client x", "lines end ", "conn [unknown lines] 10"},
+		},
+		"nothing known comes": {
+			[]step{{toS, "L"}, {toS, "?"}, {toS, "LIN"}},
+			[]string{"unknown", "conn [unknown] 5"},
+		},
+		"nothing but empty": {[]step{{toS, ""}}, []string{"conn [] 0"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, stats := run(t, flow.UDP, tt.steps...)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if unknown := slices.Contains(got, "unknown"); unknown != (stats.Unknown == 1) {
+				t.Errorf("%d unknown streams were counted", stats.Unknown)
+			}
+		})
 	}
 }
 

@@ -58,13 +58,20 @@ func (s *stream) probe(dir flow.Direction, prefix []byte) *parse.Protocol {
 	return &s.inspector.cfg.Unknown
 }
 
+// reconsider asks the protocols about a datagram of a connection that is unknown so far. Datagrams stand alone: whatever was sent
+// before the first one of a known protocol must not hide it.
+func (s *stream) reconsider(dir flow.Direction, b []byte) {
+	s.ruled = 0
+	if p := s.probe(dir, b); p != &s.inspector.cfg.Unknown {
+		s.end()
+		s.start(p)
+	}
+}
+
 // settle starts the parser and offers it what recognition has kept, in the order in which the two sides began to speak.
 func (s *stream) settle(p *parse.Protocol) {
 	left, gaps := s.left, s.gap
 	s.left, s.gap = [2][]byte{}, [2]gap{}
-	if p == &s.inspector.cfg.Unknown {
-		s.inspector.stats.unknown.Add(1)
-	}
 	s.start(p)
 	for _, dir := range [...]flow.Direction{s.first, s.first.Reverse()} {
 		if len(left[dir]) > 0 && !s.over {

@@ -50,7 +50,7 @@ func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	s.at, s.deadline = at, time.Time{}
 	s.plaintext += uint64(len(b))
 	s.inspector.stats.plaintext.Add(uint64(len(b)))
-	if !s.over {
+	if len(b) > 0 && !s.over { // an empty datagram says nothing
 		s.guard(func() { s.take(dir, b) })
 	}
 	return flow.Pass
@@ -106,6 +106,9 @@ func (s *stream) guard(f func()) {
 func (s *stream) take(dir flow.Direction, b []byte) {
 	if s.parser == nil && !s.recognise(dir, b) {
 		return
+	}
+	if s.conn.Tuple.Proto == flow.UDP && s.name == s.inspector.cfg.Unknown.Name {
+		s.reconsider(dir, b)
 	}
 	if len(s.left[dir]) > 0 {
 		s.left[dir] = append(s.left[dir], b...)
@@ -182,6 +185,9 @@ func (s *stream) turn() {
 }
 
 func (s *stream) start(p *parse.Protocol) {
+	if p == &s.inspector.cfg.Unknown {
+		s.inspector.stats.unknown.Add(1)
+	}
 	s.name, s.parser = p.Name, p.New(s.out)
 	if !slices.Contains(s.protocols, p.Name) {
 		s.protocols = append(s.protocols, p.Name)
