@@ -5,10 +5,8 @@ import (
 	"errors"
 	"math"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,8 +67,8 @@ func (s *Server) registerAccounts(a huma.API) {
 		"Returns who signed in, looked at content, downloaded and imported, the newest first."), s.listAudit)
 }
 
-// signIn checks a password. Guessing is slowed down for each account and each address, and an account that does not exist is
-// answered like a wrong password, after the same time.
+// signIn checks a password. Guessing is slowed down, see throttle, and an account that does not exist is answered like a wrong
+// password, after the same time.
 func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
 	name := strings.ToLower(strings.TrimSpace(in.Body.Username))
 	u, err := s.checkPassword(ctx, name, in.Body.Password)
@@ -89,11 +87,12 @@ func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, e
 
 // checkPassword returns the account, or an answer for the caller.
 func (s *Server) checkPassword(ctx context.Context, name, password string) (state.User, error) {
-	keys := []string{"account " + name, "address " + network(address(ctx))}
-	if wait := s.signIns.take(time.Now(), keys...); wait > 0 {
+	now, from := time.Now(), address(ctx)
+	tries := s.signIns.bucketsFor(now, name, from)
+	if wait := s.signIns.take(now, tries...); wait > 0 {
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 		return state.User{}, huma.ErrorWithHeaders(
-			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this address. Try again in "+seconds+" seconds."),
+			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this network. Try again in "+seconds+" seconds."),
 			http.Header{"Retry-After": {seconds}})
 	}
 	select {
@@ -108,9 +107,24 @@ func (s *Server) checkPassword(ctx context.Context, name, password string) (stat
 		return state.User{}, huma.Error401Unauthorized("The account name or the password is wrong.")
 	}
 	if err == nil {
-		s.signIns.giveBack(keys...)
+		s.signIns.giveBack(tries...)
+		s.signIns.remember(now, name, from)
 	}
 	return u, err
+}
+
+// rememberSignIns reads from where accounts signed in lately, so that a restart does not forget it.
+func (s *Server) rememberSignIns(ctx context.Context) error {
+	entries, err := s.deps.State.AuditEntries(ctx, throttleMax)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Action == "session.start" && e.Outcome == state.OK {
+			s.signIns.remember(e.Time, e.Actor, e.Address)
+		}
+	}
+	return nil
 }
 
 // sessionCookie returns the cookie that carries a session; an empty secret removes it.
@@ -209,81 +223,4 @@ func (s *Server) listAudit(ctx context.Context, in *auditInput) (*auditOutput, e
 		})
 	}
 	return out, nil
-}
-
-const (
-	throttleBurst  = 10               // failed sign-ins of one account or address that are free
-	throttleRefill = 30 * time.Second // until one more is
-	throttleMax    = 10_000           // accounts and addresses that are remembered
-)
-
-// throttle slows down guessing of passwords. Each key has a number of free tries, which come back with time.
-type throttle struct {
-	mu    sync.Mutex
-	spent map[string]time.Time // when all tries of the key will be free again; missing means now
-}
-
-func newThrottle() *throttle { return &throttle{spent: map[string]time.Time{}} }
-
-// take uses up one try of every key, or says how long to wait if one of them has none: then nothing is used up.
-func (t *throttle) take(now time.Time, keys ...string) (wait time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, k := range keys {
-		wait = max(wait, t.spent[k].Add(-(throttleBurst-1)*throttleRefill).Sub(now))
-	}
-	if wait > 0 {
-		return wait
-	}
-	for _, k := range keys {
-		t.makeRoom(now)
-		from := t.spent[k]
-		if from.Before(now) {
-			from = now
-		}
-		t.spent[k] = from.Add(throttleRefill)
-	}
-	return 0
-}
-
-// giveBack undoes take after a success.
-func (t *throttle) giveBack(keys ...string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, k := range keys {
-		if at, ok := t.spent[k]; ok {
-			t.spent[k] = at.Add(-throttleRefill)
-		}
-	}
-}
-
-// makeRoom forgets what has run out, and if that is not enough, the key that has spent the least.
-func (t *throttle) makeRoom(now time.Time) {
-	if len(t.spent) < throttleMax {
-		return
-	}
-	least, at := "", time.Unix(math.MaxInt32, 0)
-	for k, v := range t.spent {
-		if v.Before(now) {
-			delete(t.spent, k)
-		} else if v.Before(at) {
-			least, at = k, v
-		}
-	}
-	if len(t.spent) >= throttleMax {
-		delete(t.spent, least)
-	}
-}
-
-// network is what counts as one address: whoever has one of IPv6 has 2^64 of them.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil || a.Unmap().Is4() {
-		return address
-	}
-	p, err := a.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return p.String()
 }

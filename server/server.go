@@ -154,7 +154,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve is Run on a listener that is open already.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if err := s.imports.Recover(ctx); err != nil {
+	if err := errors.Join(s.imports.Recover(ctx), s.rememberSignIns(ctx)); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	g := run.New(ctx)
