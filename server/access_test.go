@@ -19,6 +19,7 @@ var rules = map[string]struct{ viewer, analyst, admin, nobody bool }{
 	"overview": {true, true, true, false}, "search-events": {true, true, true, false}, "event-histogram": {true, true, true, false},
 	"live-events": {true, true, true, false}, "get-event": {true, true, true, false}, "list-fields": {true, true, true, false},
 	"complete": {true, true, true, false}, "get-system": {true, true, true, false}, "metrics": {true, true, true, false},
+	"create-token": {true, true, true, false}, "list-tokens": {true, true, true, false}, "revoke-token": {true, true, true, false},
 	"get-packets":   {false, true, true, false},
 	"create-import": {false, true, true, false}, "list-imports": {false, true, true, false}, "get-import": {false, true, true, false}, "cancel-import": {false, true, true, false},
 	"list-users": {false, false, true, false}, "create-user": {false, false, true, false}, "delete-user": {false, false, true, false}, "list-audit": {false, false, true, false},
@@ -55,7 +56,7 @@ func operations(t *testing.T) map[[2]string]operationOf {
 func TestEveryRouteAsksForItsPermission(t *testing.T) {
 	s := open(t, nil)
 	token := func(role state.Role) *client {
-		secret, _, err := s.state.NewToken(t.Context(), "t-"+string(role), role, time.Now())
+		secret, _, err := s.state.NewToken(t.Context(), state.Token{Name: "t-" + string(role), Role: role, Created: time.Now()})
 		must(t, err)
 		c := s.client()
 		c.token = secret
@@ -186,6 +187,42 @@ func TestGuessingIsSlowedDownAndTellsNothing(t *testing.T) {
 	}
 	if got := s.audited(); len(got) != throttleBurst || !slices.Contains(got, " session.start nobody denied") {
 		t.Errorf("audited %q", got)
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	th, now := newThrottle(), time.Now()
+	for range throttleBurst {
+		if wait := th.take(now, "a"); wait != 0 {
+			t.Fatalf("wait %v", wait)
+		}
+	}
+	if wait := th.take(now, "b", "a"); wait != throttleRefill {
+		t.Errorf("wait %v", wait)
+	}
+	if wait := th.take(now, "b"); wait != 0 || th.spent["b"] != now.Add(throttleRefill) {
+		t.Errorf("a refused try used up another key: %v", th.spent["b"].Sub(now))
+	}
+	th.giveBack("a")
+	if wait := th.take(now, "a"); wait != 0 {
+		t.Errorf("wait %v after a try was given back", wait)
+	}
+	if wait := th.take(now.Add(throttleRefill), "a"); wait != 0 {
+		t.Errorf("wait %v after the refill", wait)
+	}
+	for i := range 2 * throttleMax {
+		th.take(now, string(rune(i))+"x")
+	}
+	if len(th.spent) > throttleMax {
+		t.Errorf("%d keys are remembered", len(th.spent))
+	}
+	if wait := th.take(now.Add(throttleRefill), "a"); wait == 0 {
+		t.Error("a flood of other keys made it forget the one that guesses")
+	}
+	for a, want := range map[string]string{"10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "x": "x"} {
+		if got := network(a); got != want {
+			t.Errorf("network of %s is %s", a, got)
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *Server) authenticate(ctx huma.Context) (principal, error) {
 func (s *Server) identify(ctx context.Context, token, session string) (principal, error) {
 	if token != "" {
 		t, err := s.deps.State.TokenOf(ctx, token, time.Now())
-		return principal{name: "token:" + t.Name, role: t.Role, token: token}, err
+		return principal{name: "token:" + t.Name, role: t.Role, token: token, issued: t}, err
 	}
 	u, err := s.deps.State.SessionUser(ctx, session, time.Now())
 	return principal{name: u.Name, role: u.Role, session: session}, err

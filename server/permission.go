@@ -19,7 +19,7 @@ const (
 	CanPackets    Permission = "packets"    // packets as they were captured
 	CanKeys       Permission = "keys"       // session keys
 	CanImport     Permission = "import"     // uploading captures
-	CanAdminister Permission = "administer" // accounts and the audit trail
+	CanAdminister Permission = "administer" // accounts, the tokens of others and the audit trail
 )
 
 // permissionsOf lists what a role may do. A role that it does not know may do nothing.
@@ -39,10 +39,16 @@ func permissionsOf(r state.Role) []Permission {
 type principal struct {
 	name           string // account, or "token:" and the token's name
 	role           state.Role
-	token, session string // the secret that was shown; one of them is empty
+	token, session string      // the secret that was shown; one of them is empty
+	issued         state.Token // valid iff token is not empty
 }
 
 func (p principal) may(x Permission) bool { return slices.Contains(permissionsOf(p.role), x) }
+
+// mayGive reports whether a role lets do nothing that the principal itself may not.
+func (p principal) mayGive(r state.Role) bool {
+	return !slices.ContainsFunc(permissionsOf(r), func(x Permission) bool { return !p.may(x) })
+}
 
 // isContent reports whether a field holds what was said in a connection, or could: who may not read content neither sees nor
 // searches it.

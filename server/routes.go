@@ -51,6 +51,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 			},
 			Tags: []*huma.Tag{
 				{Name: "session", Description: "Signing in and out"},
+				{Name: "tokens", Description: "Letting programs in"},
 				{Name: "events", Description: "Searching what was seen"},
 				{Name: "packets", Description: "Downloading packets"},
 				{Name: "imports", Description: "Uploading captures"},
@@ -62,6 +63,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 	})
 	api.UseMiddleware(s.authorize(api))
 	s.registerAccounts(api)
+	s.registerTokens(api)
 	s.registerEvents(api)
 	s.registerPackets(api)
 	s.registerImports(api)

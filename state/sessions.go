@@ -2,11 +2,9 @@ package state
 
 import (
 	"context"
-	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -52,78 +50,6 @@ func (db *DB) SessionUser(ctx context.Context, secret string, now time.Time) (Us
 func (db *DB) EndSession(ctx context.Context, secret string) error {
 	if _, err := db.sql.ExecContext(ctx, `DELETE FROM sessions WHERE hash = $1`, hashSecret(secret)); err != nil {
 		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
-}
-
-// Token lets a program in. Its secret is shown once, when it is made.
-type Token struct {
-	ID       string // the part of the secret that may be shown
-	Name     string
-	Role     Role
-	Created  time.Time
-	LastUsed time.Time // to the minute; zero if never
-}
-
-// tokenPrefix makes tokens recognisable, for people and for scanners of leaked secrets.
-const tokenPrefix = "vitrine_"
-
-// NewToken makes a token. It returns ErrExists if the name is taken.
-func (db *DB) NewToken(ctx context.Context, name string, role Role, now time.Time) (secret string, t Token, err error) {
-	t = Token{ID: newID(6), Name: name, Role: role, Created: now}
-	secret = tokenPrefix + t.ID + "_" + newSecret()
-	_, err = db.sql.ExecContext(ctx, `INSERT INTO tokens (id, hash, name, role, created) VALUES ($1, $2, $3, $4, $5)`,
-		t.ID, hashSecret(secret), name, role, micros(now))
-	if isDuplicate(err) {
-		err = ErrExists
-	}
-	if err != nil {
-		return "", Token{}, fmt.Errorf("make token %q: %w", name, err)
-	}
-	return secret, t, nil
-}
-
-// TokenOf returns the token with the secret, or ErrNotFound.
-func (db *DB) TokenOf(ctx context.Context, secret string, now time.Time) (Token, error) {
-	rest, ok := strings.CutPrefix(secret, tokenPrefix)
-	id, _, found := strings.Cut(rest, "_")
-	if !ok || !found {
-		return Token{}, ErrNotFound
-	}
-	var (
-		t    Token
-		hash string
-	)
-	err := db.sql.QueryRowContext(ctx, `SELECT id, name, role, created, last_used, hash FROM tokens WHERE id = $1`, id).
-		Scan(&t.ID, &t.Name, &t.Role, when{&t.Created}, when{&t.LastUsed}, &hash)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && subtle.ConstantTimeCompare([]byte(hash), []byte(hashSecret(secret))) != 1 {
-		return Token{}, ErrNotFound
-	}
-	if err != nil {
-		return Token{}, fmt.Errorf("read token: %w", err)
-	}
-	if now.Sub(t.LastUsed) >= touchEvery {
-		if _, err := db.sql.ExecContext(ctx, `UPDATE tokens SET last_used = $1 WHERE id = $2`, micros(now), id); err != nil {
-			return Token{}, fmt.Errorf("note use of token: %w", err)
-		}
-	}
-	return t, nil
-}
-
-// Tokens returns all tokens, by name.
-func (db *DB) Tokens(ctx context.Context) ([]Token, error) {
-	rows, err := db.sql.QueryContext(ctx, `SELECT id, name, role, created, last_used FROM tokens ORDER BY name`)
-	tokens, err := list(rows, err, func(t *Token) []any { return []any{&t.ID, &t.Name, &t.Role, when{&t.Created}, when{&t.LastUsed}} })
-	if err != nil {
-		return nil, fmt.Errorf("list tokens: %w", err)
-	}
-	return tokens, nil
-}
-
-// RevokeToken removes the token with the id or name. It returns ErrNotFound if there is none.
-func (db *DB) RevokeToken(ctx context.Context, idOrName string) error {
-	if err := oneRow(db.sql.ExecContext(ctx, `DELETE FROM tokens WHERE id = $1 OR name = $1`, idOrName)); err != nil {
-		return fmt.Errorf("revoke token %q: %w", idOrName, err)
 	}
 	return nil
 }

@@ -101,11 +101,14 @@ func migrate(ctx context.Context, conn *sql.DB, log *slog.Logger) error {
 // Close closes the database.
 func (db *DB) Close() error { return db.sql.Close() }
 
-// Prune removes sessions and audit entries whose time is over.
+// Prune removes sessions, tokens and audit entries whose time is over.
 func (db *DB) Prune(ctx context.Context, now time.Time) error {
 	if _, err := db.sql.ExecContext(ctx, `DELETE FROM sessions WHERE last_seen < $1 OR created < $2`,
 		micros(now.Add(-db.cfg.SessionIdle)), micros(now.Add(-db.cfg.SessionMax))); err != nil {
 		return fmt.Errorf("remove old sessions: %w", err)
+	}
+	if _, err := db.sql.ExecContext(ctx, `DELETE FROM tokens WHERE expires > 0 AND expires <= $1`, micros(now)); err != nil {
+		return fmt.Errorf("remove expired tokens: %w", err)
 	}
 	if _, err := db.sql.ExecContext(ctx, `DELETE FROM audit WHERE at < $1`, micros(now.Add(-db.cfg.AuditAge))); err != nil {
 		return fmt.Errorf("remove old audit entries: %w", err)

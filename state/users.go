@@ -120,7 +120,7 @@ func (db *DB) SetPassword(ctx context.Context, name, password, keepSession strin
 	return nil
 }
 
-// DeleteUser deletes an account and its sessions. It returns ErrLastAdmin for the last one with that role.
+// DeleteUser deletes an account, its sessions and its tokens. It returns ErrLastAdmin for the last one with that role.
 func (db *DB) DeleteUser(ctx context.Context, name string) error {
 	err := db.inTx(ctx, func(tx *sql.Tx) error {
 		if err := oneRow(tx.ExecContext(ctx, `DELETE FROM users WHERE name = $1`, normalName(name))); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -92,25 +93,49 @@ func findAccess() (dir string, a access, err error) {
 	return "", a, fmt.Errorf("no running Vitrine found in %q: set VITRINE_DATA to its data folder, or VITRINE_SERVER and VITRINE_TOKEN", dirs)
 }
 
-// get asks for a path and reads the answer into out. An answer that is no success is a *problem.
+// get asks for a path and reads the answer into out.
 func (c *apiClient) get(ctx context.Context, path string, query url.Values, out any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path+"?"+query.Encode(), nil)
+	return c.call(ctx, http.MethodGet, path, query, nil, out)
+}
+
+// call sends a request, with in as its body unless it is nil, and reads the answer into out unless that is nil. An answer that is
+// no success is a *problem.
+func (c *apiClient) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var payload io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		payload = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.server+path+"?"+query.Encode(), payload)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.server, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.server, errors.Unwrap(err)) // without the URL, which has the search
 	}
 	defer resp.Body.Close()
+	return c.read(resp, out)
+}
+
+func (c *apiClient) read(resp *http.Response, out any) error {
 	body := io.LimitReader(resp.Body, maxAnswer)
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		p := &problem{status: resp.StatusCode}
 		if err := json.NewDecoder(body).Decode(&p.ErrorModel); err != nil {
 			p.Detail = resp.Status
 		}
 		return p
+	}
+	if out == nil {
+		return nil
 	}
 	if err := json.NewDecoder(body).Decode(out); err != nil {
 		return fmt.Errorf("read answer of %s: %w", c.server, err)

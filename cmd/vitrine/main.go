@@ -1,5 +1,5 @@
-// Command vitrine is the server and the operator's command line: vitrine up runs everything on one machine. Each command has a
-// file of its own that reads flags, wires packages together and reports; the work is done elsewhere.
+// Command vitrine is the server and the operator's command line: vitrine up runs everything on one machine. Each command that
+// works has a file of its own that reads flags, wires packages together and reports; the work is done elsewhere.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
+	"github.com/vitrine-ndr/vitrine/server"
 )
 
 // version is set by the linker.
@@ -58,7 +59,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("vitrine {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newUp(), newReplay(), newSearch(), newOpenAPI(), newVersion())
+	root.AddCommand(newUp(), newReplay(), newSearch(), newToken(), newOpenAPI(), newVersion())
 	return root
 }
 
@@ -118,6 +119,21 @@ func newVersion() *cobra.Command {
 		Use: "version", Short: "Print the version", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "vitrine", versionText())
+			return err
+		},
+	}
+}
+
+// newOpenAPI prints the description from which clients are generated.
+func newOpenAPI() *cobra.Command {
+	return &cobra.Command{
+		Use: "openapi", Short: "Print the OpenAPI 3.1 document of the HTTP API", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			document, err := server.OpenAPI()
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(document)
 			return err
 		},
 	}

@@ -39,6 +39,35 @@ type Users struct {
 	Users []User `json:"users" doc:"Accounts, by name"`
 }
 
+// NewToken makes an API token.
+type NewToken struct {
+	Name    string     `json:"name" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9][A-Za-z0-9._@-]*$" doc:"Name, for the audit trail"`
+	Role    string     `json:"role" enum:"admin,analyst,viewer" doc:"What it may do: at most what its maker may"`
+	Expires *time.Time `json:"expires,omitempty" doc:"When it ends; it never does if this is missing"`
+}
+
+// Token is an API token without its secret.
+type Token struct {
+	ID       string     `json:"id" doc:"Id, the part of the token that may be shown"`
+	Name     string     `json:"name" doc:"Name"`
+	Role     string     `json:"role" enum:"admin,analyst,viewer" doc:"What it may do"`
+	Owner    string     `json:"owner,omitempty" doc:"Account that it ends with; missing for those of the command line on the server's machine"`
+	Created  time.Time  `json:"created" doc:"When it was made"`
+	Expires  *time.Time `json:"expires,omitempty" doc:"When it ends; missing if never"`
+	LastUsed *time.Time `json:"last_used,omitempty" doc:"When it was used last, to the minute; missing if never"`
+}
+
+// IssuedToken is a new token with its secret, which the server does not keep.
+type IssuedToken struct {
+	Token  Token  `json:"token" doc:"The token"`
+	Secret string `json:"secret" doc:"What a program sends as bearer token; it is shown this once"`
+}
+
+// Tokens are the API tokens that the caller deals with.
+type Tokens struct {
+	Tokens []Token `json:"tokens" doc:"Tokens, by name"`
+}
+
 // AuditEntry is one thing that somebody did.
 type AuditEntry struct {
 	Time    time.Time `json:"time" doc:"When"`

@@ -320,6 +320,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List API tokens
+         * @description Returns the tokens of the signed-in account; those of everybody to an administrator; to another token, itself and those made with it.
+         */
+        get: operations["list-tokens"];
+        put?: never;
+        /**
+         * Make an API token
+         * @description Makes a token and shows its secret this once. It can do no more than its maker. It ends with the maker's account; made with another token, it ends with that one too.
+         */
+        post: operations["create-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API token
+         * @description Ends a token at once, and the tokens that were made with it. The list says which can be revoked.
+         */
+        delete: operations["revoke-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -356,7 +400,7 @@ export interface paths {
         post?: never;
         /**
          * Delete an account
-         * @description Deletes an account and ends its sessions. The last administrator stays.
+         * @description Deletes an account with its tokens and ends its sessions. The last administrator stays.
          */
         delete: operations["delete-user"];
         options?: never;
@@ -911,6 +955,12 @@ export interface components {
             /** @description The newest first */
             imports: components["schemas"]["Import"][];
         };
+        IssuedToken: {
+            /** @description What a program sends as bearer token; it is shown this once */
+            secret: string;
+            /** @description The token */
+            token: components["schemas"]["Token"];
+        };
         KindCount: {
             /**
              * Format: int64
@@ -959,6 +1009,20 @@ export interface components {
              * @description Length as transferred, before decompression
              */
             wire_size?: number;
+        };
+        NewToken: {
+            /**
+             * Format: date-time
+             * @description When it ends; it never does if this is missing
+             */
+            expires?: string;
+            /** @description Name, for the audit trail */
+            name: string;
+            /**
+             * @description What it may do: at most what its maker may
+             * @enum {string}
+             */
+            role: "admin" | "analyst" | "viewer";
         };
         NewUser: {
             /** @description Account name */
@@ -1231,6 +1295,38 @@ export interface components {
              * @example TLS 1.3
              */
             version?: string;
+        };
+        Token: {
+            /**
+             * Format: date-time
+             * @description When it was made
+             */
+            created: string;
+            /**
+             * Format: date-time
+             * @description When it ends; missing if never
+             */
+            expires?: string;
+            /** @description Id, the part of the token that may be shown */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was used last, to the minute; missing if never
+             */
+            last_used?: string;
+            /** @description Name */
+            name: string;
+            /** @description Account that it ends with; missing for those of the command line on the server's machine */
+            owner?: string;
+            /**
+             * @description What it may do
+             * @enum {string}
+             */
+            role: "admin" | "analyst" | "viewer";
+        };
+        Tokens: {
+            /** @description Tokens, by name */
+            tokens: components["schemas"]["Token"][];
         };
         Trend: {
             /**
@@ -2543,6 +2639,188 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "create-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuedToken"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Token id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
