@@ -96,8 +96,7 @@ func BenchmarkShortConnection(b *testing.B) {
 	for name, rec := range kinds(b, turn{flow.ToServer, text(200)}, turn{flow.ToClient, text(1000)}) {
 		b.Run(name, func(b *testing.B) {
 			store := storeOf(rec.keys.Bytes())
-			w := decrypt.NewWorker(decrypt.Config{Keys: store, Certificates: handshake.NewCertificates(1000),
-				Budget: decrypt.NewBudget(1 << 20), MaxWaiting: 1 << 20})
+			w := decrypt.NewWorker(decrypt.Config{Keys: store, Certificates: handshake.NewCertificates(1000), MaxWaiting: 1 << 20})
 			b.ReportAllocs()
 			for b.Loop() {
 				play(w, rec.chunks)

@@ -3,39 +3,10 @@ package decrypt
 import (
 	"bytes"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 )
-
-// Budget bounds the ciphertext that all sessions together keep while they wait for keys.
-type Budget struct {
-	limit int64
-	left  atomic.Int64
-}
-
-// NewBudget returns a Budget of that many bytes.
-func NewBudget(limit int64) *Budget {
-	b := &Budget{limit: limit}
-	b.left.Store(limit)
-	return b
-}
-
-// Used returns how many bytes are kept now.
-func (b *Budget) Used() int64 { return b.limit - b.left.Load() }
-
-// take reserves n bytes, or none and returns false.
-func (b *Budget) take(n int) bool {
-	if b.left.Add(-int64(n)) >= 0 {
-		return true
-	}
-	b.left.Add(int64(n))
-	return false
-}
-
-// give returns n bytes that take has reserved.
-func (b *Budget) give(n int) { b.left.Add(int64(n)) }
 
 // item is a record, with what is missing before it. Its bytes belong to the caller of Data until it is put into the queue, which has
 // its own copy.
@@ -48,27 +19,22 @@ type item struct {
 	passed bool
 }
 
-// itemCost is what the budget is charged for an item beyond its bytes.
+// itemCost is what an item takes beyond its bytes.
 const itemCost = 128
 
-// enqueue keeps an item until a key comes. If there is no room, the wait of what is kept already is over, and its own too.
+// enqueue keeps an item until a key comes. If the session has used up its room, the wait of what is kept already is over, and its own
+// too.
 func (s *Session) enqueue(it item) {
 	cost := len(it.record) + itemCost
-	reason := flow.Reason("")
-	switch {
-	case s.waiting+cost > s.w.cfg.MaxWaiting:
-		reason = flow.NoKey
-	case !s.w.cfg.Budget.take(cost):
-		reason = flow.OverMemory
-	}
-	if reason != "" {
-		s.GiveUp(reason)
+	if s.waiting+cost > s.w.cfg.MaxWaiting {
+		s.GiveUp(flow.NoKey)
 		if !s.protected(it) {
-			s.abandon(it, reason)
+			s.abandon(it, flow.NoKey)
 		}
 		return
 	}
 	s.waiting += cost
+	s.w.held += int64(cost)
 	it.record = bytes.Clone(it.record)
 	s.queue = append(s.queue, it)
 	s.drain("")
@@ -127,8 +93,8 @@ func (s *Session) remove(i int) {
 // pay gives back what an item has cost.
 func (s *Session) pay(it item) {
 	cost := len(it.record) + itemCost
-	s.w.cfg.Budget.give(cost)
 	s.waiting -= cost
+	s.w.held -= int64(cost)
 }
 
 // skipAhead looks in the queue for a record that opens as the first under a later key of a direction whose front has to wait:

@@ -163,7 +163,7 @@ func (h *heard) Lost(dir flow.Direction, _ time.Time, n int) {
 
 func newWorker(keys decrypt.Keys) *decrypt.Worker {
 	return decrypt.NewWorker(decrypt.Config{
-		Keys: keys, Certificates: handshake.NewCertificates(16), Budget: decrypt.NewBudget(64 << 20), MaxWaiting: decrypt.DefaultMaxWaiting,
+		Keys: keys, Certificates: handshake.NewCertificates(16), MaxWaiting: decrypt.DefaultMaxWaiting,
 	})
 }
 

@@ -20,8 +20,7 @@ type Output interface {
 type Config struct {
 	Keys         Keys
 	Certificates *handshake.Certificates
-	Budget       *Budget // of ciphertext that waits for keys, over all sessions
-	MaxWaiting   int     // bytes of ciphertext that wait for keys, per session
+	MaxWaiting   int // bytes of ciphertext that wait for keys, per session
 }
 
 // DefaultMaxWaiting is enough for a handshake and the first response.
@@ -34,12 +33,17 @@ type Worker struct {
 	plain   []byte
 	client  handshake.ClientHello
 	server  handshake.ServerHello
+	held    int64 // bytes of ciphertext that wait for keys
 }
 
 // NewWorker returns a Worker for one goroutine.
 func NewWorker(cfg Config) *Worker {
 	return &Worker{cfg: cfg, plain: make([]byte, 0, handshake.MaxPayload)}
 }
+
+// Held returns how many bytes its sessions keep of ciphertext that waits for keys. Each is bounded by itself; who has to bound their sum
+// calls GiveUp of those that have waited for longest, for they have the least to hope for.
+func (w *Worker) Held() int64 { return w.held }
 
 // Session opens the records of one TLS connection. Arbitrary pieces of both directions go in, in the order in which they were
 // seen; application data comes out in the same order. All methods belong to the goroutine of its Worker.
@@ -57,7 +61,7 @@ type Session struct {
 	queue   []item
 	scanned int  // items of the queue that were tried as the first of an epoch, with all secrets
 	stuck   bool // the first item was tried with all secrets
-	waiting int  // bytes that the queue holds of the budget
+	waiting int  // bytes that the queue holds
 
 	earlyData  bool // the client offers early data, and the server has not refused it
 	answered   bool // the server has told whether it takes early data

@@ -246,28 +246,44 @@ func TestKeyAfterGiveUp(t *testing.T) {
 
 func TestWaitingIsBounded(t *testing.T) {
 	rec := tls13(t, turn{flow.ToClient, text(300_000)}, turn{flow.ToServer, []byte("x")})
-	budget := decrypt.NewBudget(100_000)
-	keys := keylog.NewStore(10)
-	w := decrypt.NewWorker(decrypt.Config{Keys: keys, Certificates: handshake.NewCertificates(1), Budget: budget, MaxWaiting: 1 << 20})
-	h := &heard{}
-	s := w.NewSession(h)
+	w := decrypt.NewWorker(decrypt.Config{Keys: keylog.NewStore(10), Certificates: handshake.NewCertificates(1), MaxWaiting: 50_000})
+	s := w.NewSession(&heard{})
+	most := int64(0)
 	for _, c := range rec.chunks {
 		s.Data(c.dir, c.at, c.b)
-	}
-	if _, d := s.Facts(); d.Reason != flow.OverMemory {
-		t.Errorf("over the shared budget: got %+v", d)
-	}
-	s.Close(time.Time{})
-
-	w = decrypt.NewWorker(decrypt.Config{Keys: keys, Certificates: handshake.NewCertificates(1), Budget: decrypt.NewBudget(1 << 30), MaxWaiting: 50_000})
-	s = w.NewSession(h)
-	for _, c := range rec.chunks {
-		s.Data(c.dir, c.at, c.b)
+		most = max(most, w.Held())
 	}
 	s.Close(time.Time{})
 	if _, d := s.Facts(); d.Reason != flow.NoKey {
-		t.Errorf("over the share of the session: got %+v", d)
+		t.Errorf("got %+v", d)
 	}
+	if most == 0 || most > 50_000 || w.Held() != 0 {
+		t.Errorf("%d bytes were held, and %d are in the end", most, w.Held())
+	}
+}
+
+// TestGivingUpMakesRoom gives up one of two sessions that wait: the other still opens when its key comes.
+func TestGivingUpMakesRoom(t *testing.T) {
+	rec := tls13(t, dialogue...)
+	keys := keylog.NewStore(10)
+	w := newWorker(keys)
+	h := &heard{}
+	s, other := w.NewSession(h), w.NewSession(&heard{})
+	for _, c := range rec.chunks {
+		s.Data(c.dir, c.at, c.b)
+		other.Data(c.dir, c.at, c.b)
+	}
+	both := w.Held()
+	other.GiveUp(flow.OverMemory)
+	if one := w.Held(); one != both/2 {
+		t.Errorf("%d bytes were held, %d after one of two gave up", both, one)
+	}
+	if _, d := other.Facts(); d != (flow.Decryption{State: flow.DecryptedNo, Reason: flow.OverMemory}) {
+		t.Errorf("got %+v", d)
+	}
+	keys.Add(rec.keys.Bytes())
+	s.Retry()
+	mustHear(t, rec, s, h)
 }
 
 func TestNotTLS(t *testing.T) {

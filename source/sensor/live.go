@@ -77,7 +77,7 @@ func (s *Sensor) follow(ctx context.Context, in Input) {
 
 // tick moves time on where no packet does: what waits is delivered or given up in time, silent connections end.
 func (s *Sensor) tick(ctx context.Context) {
-	t := time.NewTicker(retryEvery)
+	t := time.NewTicker(tickEvery)
 	defer t.Stop()
 	for {
 		select {
@@ -86,7 +86,8 @@ func (s *Sensor) tick(ctx context.Context) {
 		case now := <-t.C:
 			s.mu.Lock()
 			s.assembler.Advance(now)
-			s.retry(now)
+			s.expire(now)
+			s.tryKeys()
 			s.mu.Unlock()
 		}
 	}

@@ -4,6 +4,7 @@
 package sensor
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"io"
@@ -32,7 +33,8 @@ type Config struct {
 	KeyWait time.Duration
 	// CloseWait is the same for a connection that has ended: until then, its end is not told.
 	CloseWait time.Duration
-	// HeldBytes bounds the ciphertext that waits for keys, of all connections together.
+	// HeldBytes bounds the ciphertext that waits for keys, of all connections together: beyond it, those that have waited for
+	// longest give up.
 	HeldBytes int64
 	// Recorder, unless nil, is given each packet of a conversation. It must not keep p.Data.
 	Recorder Recorder
@@ -59,8 +61,8 @@ const (
 	DefaultCloseWait = time.Second
 	// DefaultHeldBytes is right for a sensor of 1 GB.
 	DefaultHeldBytes = 128 << 20
-	// retryEvery is how soon a key that has come is used, and waiting segments are looked at.
-	retryEvery = 50 * time.Millisecond
+	// tickEvery is how soon a key that has come is used, and waiting segments are looked at, whether packets come or not.
+	tickEvery = 50 * time.Millisecond
 	// reopenEvery is how often an interface that failed is tried again.
 	reopenEvery = 2 * time.Second
 	// certificates is how many different ones are remembered.
@@ -69,17 +71,16 @@ const (
 
 // Sensor is a source.Source.
 type Sensor struct {
-	cfg    Config
-	log    *slog.Logger
-	budget *decrypt.Budget
+	cfg Config
+	log *slog.Logger
 
 	mu        sync.Mutex // guards what follows, and with it each Stream
 	assembler *reassembly.Assembler
 	worker    *decrypt.Worker
-	waiting   map[*stream]struct{} // those whose ciphertext waits for a key
-	lingering []*stream            // those among them that have ended, the earliest end first, and some that are finished
-	ending    bool                 // no key can come any more
-	keys      uint64               // generation of Keys that waiting streams have tried
+	open      list.List // streams whose ciphertext waits for a key, the longest wait first
+	ended     list.List // the same, of connections that have ended: the earliest end first
+	ending    bool      // no key can come any more
+	keys      uint64    // generation of Keys that all of them have tried
 	stats     Stats
 	inputs    counters
 	failed    atomic.Uint64
@@ -87,11 +88,10 @@ type Sensor struct {
 
 // New returns a Sensor that has opened nothing yet.
 func New(cfg Config, log *slog.Logger) *Sensor {
-	budget := decrypt.NewBudget(cfg.HeldBytes)
 	return &Sensor{
-		cfg: cfg, log: log, budget: budget, waiting: map[*stream]struct{}{}, inputs: counters{open: map[string]counter{}},
+		cfg: cfg, log: log, inputs: counters{open: map[string]counter{}},
 		worker: decrypt.NewWorker(decrypt.Config{
-			Keys: cfg.Keys, Budget: budget, MaxWaiting: decrypt.DefaultMaxWaiting, Certificates: handshake.NewCertificates(certificates),
+			Keys: cfg.Keys, MaxWaiting: decrypt.DefaultMaxWaiting, Certificates: handshake.NewCertificates(certificates),
 		}),
 	}
 }
@@ -114,8 +114,8 @@ func (s *Sensor) finish() {
 	defer s.mu.Unlock()
 	s.ending = true
 	s.assembler.Close()
-	for len(s.lingering) > 0 {
-		s.dropLingering()
+	for st := first(&s.ended); st != nil; st = first(&s.ended) {
+		st.finish()
 	}
 }
 
@@ -169,52 +169,11 @@ func (s *Sensor) packet(p *capture.Packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.assembler.Packet(p)
-	if len(s.waiting) > 0 {
-		s.retry(p.Time)
-	}
+	s.expire(p.Time)
+	s.tryKeys()
 	if c != nil && s.cfg.Recorder != nil && !s.ignores(c) {
 		s.cfg.Recorder.Append(c.ID, p)
 	}
 }
 
 func (s *Sensor) ignores(c *flow.Conn) bool { return s.cfg.Ignore != nil && s.cfg.Ignore(c.Tuple) }
-
-// retry lets waiting connections try keys that have come since, and gives up those that have waited for long enough.
-func (s *Sensor) retry(now time.Time) {
-	fresh := s.cfg.Keys.Generation()
-	if fresh == s.keys && now.Sub(s.stats.retried) < retryEvery {
-		return
-	}
-	isNew := fresh != s.keys
-	s.keys, s.stats.retried = fresh, now
-	for st := range s.waiting {
-		st.retry(now, isNew)
-	}
-	for len(s.lingering) > 0 {
-		first := s.lingering[0]
-		if !first.finished && (s.cfg.CloseWait == 0 || now.Sub(first.end) <= s.cfg.CloseWait) {
-			break
-		}
-		s.dropLingering()
-	}
-}
-
-// maxLingering is how many connections may have ended and still wait for a key.
-const maxLingering = 4096
-
-// linger keeps a connection that has ended. Those that ended earlier give way once half of the memory for ciphertext is in use.
-func (s *Sensor) linger(st *stream) {
-	s.lingering = append(s.lingering, st)
-	for len(s.lingering) > maxLingering || len(s.lingering) > 1 && s.budget.Used() > s.cfg.HeldBytes/2 {
-		s.dropLingering()
-	}
-}
-
-// dropLingering finishes the connection that has lingered for longest.
-func (s *Sensor) dropLingering() {
-	first := s.lingering[0]
-	s.lingering[0], s.lingering = nil, s.lingering[1:]
-	if !first.finished {
-		first.finish()
-	}
-}

@@ -177,6 +177,55 @@ func TestKeysMayComeLate(t *testing.T) {
 	}
 }
 
+// TestKeylessTrafficLeavesRoom fills the memory with connections that never get a key: one whose key comes in a moment is decrypted all
+// the same, and those that have waited for longest gave way.
+func TestKeylessTrafficLeavesRoom(t *testing.T) {
+	const keyless = 12
+	for name, tt := range map[string]struct {
+		apart  time.Duration // that they begin
+		reason flow.Reason
+	}{
+		"in a moment": {time.Millisecond, flow.OverMemory},
+		"in a minute": {5 * time.Second, flow.NoKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web, cfg := sourcetest.All()[0], configs(t)["TLS 1.3"]
+			var packets []capture.Packet
+			for i := range keyless {
+				w := sourcetest.TLSFrom(t, web, cfg, uint16(50_000+i))
+				for _, p := range w.Packets[:len(w.Packets)-3] { // it does not end
+					p.Time = p.Time.Add(time.Duration(i-keyless) * tt.apart)
+					packets = append(packets, p)
+				}
+			}
+			w := sourcetest.TLS(t, web, cfg)
+			packets = append(packets, w.Packets...)
+			keys := keylog.NewStore(100)
+			r := &lateKeys{Reader: (&sourcetest.Wire{Packets: packets}).Reader(), left: len(packets) - 5, then: func() { keys.Add(w.KeyLog) }}
+			s := New(Config{
+				Inputs: []Input{{Name: "test", Open: func() (capture.Reader, error) { return r, nil }}},
+				Keys:   keys, HeldBytes: 3 * sizeOf(w), Reassembly: reassembly.DefaultConfig(),
+			}, testkit.Logger(t))
+			play(t, s)
+			st := s.Stats()
+			if st.TLS != keyless+1 || st.Decrypted != 1 || st.Partial != 0 {
+				t.Errorf("counted %+v", st)
+			}
+			if early := st.Reasons[tt.reason]; early < keyless-4 {
+				t.Errorf("%d gave way, reasons %v", early, st.Reasons)
+			}
+		})
+	}
+}
+
+// sizeOf returns the bytes of all packets.
+func sizeOf(w *sourcetest.Wire) (n int64) {
+	for _, p := range w.Packets {
+		n += int64(len(p.Data))
+	}
+	return n
+}
+
 func TestIgnoredConversationsLeaveNoTrace(t *testing.T) {
 	w := sourcetest.Plain(sourcetest.All()[0])
 	s := newSensor(t, w)

@@ -1,8 +1,6 @@
 package sensor
 
 import (
-	"time"
-
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/reassembly"
 )
@@ -20,7 +18,6 @@ type Stats struct {
 	Received  uint64                 // packets that the kernel had for live inputs
 	Dropped   uint64                 // among them, lost before they could be read
 	Failures  uint64                 // of live inputs
-	retried   time.Time
 }
 
 // Stats returns the counts so far.
@@ -35,7 +32,7 @@ func (s *Sensor) Stats() Stats {
 	for r, n := range s.stats.Reasons {
 		out.Reasons[r] = n
 	}
-	out.Waiting, out.Failures = len(s.waiting), s.failed.Load()
+	out.Waiting, out.Failures = s.waiting(), s.failed.Load()
 	live := s.inputs.total()
 	out.Received, out.Dropped = live.Received, live.Dropped
 	return out

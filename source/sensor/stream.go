@@ -1,6 +1,7 @@
 package sensor
 
 import (
+	"container/list"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt"
@@ -39,12 +40,12 @@ type stream struct {
 	session *decrypt.Session
 	prefix  [2][]byte // kept until that is decided, less than maxUndecided bytes each
 	missing [2]hole   // before them
-	since   time.Time // when ciphertext began to wait for its key; zero if none does
 	learnt  int       // revision of the session's facts that conn has
 
-	closed   bool      // the connection has ended
-	end      time.Time // when; valid iff closed
-	finished bool      // and that was told
+	list  *list.List    // of the sensor, where the stream waits for a key; nil if it doesn't
+	place *list.Element // in it
+	since time.Time     // when ciphertext began to wait; valid iff list is not nil
+	end   time.Time     // of the connection; zero until then
 }
 
 // Data passes on b, or what it decrypts to.
@@ -59,6 +60,7 @@ func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	}
 	s.session.Data(dir, at, b)
 	s.wait(at)
+	s.sensor.makeRoom(at)
 	return flow.Pass
 }
 
@@ -109,7 +111,6 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	switch {
 	case s.session != nil:
 		s.session.Gap(dir, at, n)
-		s.wait(at)
 	case s.plain:
 		s.next.Gap(dir, at, n)
 	case len(s.prefix[dir]) > 0: // too little to tell, and behind the hole it will not be clearer
@@ -130,13 +131,14 @@ func (s *stream) Close(at time.Time) {
 		s.next.Close(at)
 		return
 	}
-	s.closed, s.end = true, at
+	s.end = at
 	s.session.Retry()
-	if s.session.Waiting() && !s.sensor.ending {
-		s.sensor.linger(s)
+	if !s.session.Waiting() || s.sensor.ending {
+		s.finish()
 		return
 	}
-	s.finish()
+	s.moveTo(&s.sensor.ended)
+	s.sensor.makeRoom(at)
 }
 
 // finish tells the end of a TLS connection.
@@ -144,8 +146,7 @@ func (s *stream) finish() {
 	s.session.Close(s.end)
 	s.learn()
 	s.sensor.count(s.conn)
-	delete(s.sensor.waiting, s)
-	s.finished = true
+	s.moveTo(nil)
 	s.next.Close(s.end)
 }
 
@@ -178,35 +179,6 @@ func (s *stream) Lost(dir flow.Direction, at time.Time, n int) { s.next.Gap(dir,
 func (s *stream) learn() {
 	facts, decryption := s.session.Facts()
 	s.conn.TLS, s.conn.Decryption, s.learnt = &facts, decryption, s.session.Revision()
-}
-
-// wait keeps note of whether ciphertext waits for its key, and since when.
-func (s *stream) wait(now time.Time) {
-	switch waiting := s.session.Waiting(); {
-	case !waiting && !s.since.IsZero():
-		s.since = time.Time{}
-		delete(s.sensor.waiting, s)
-	case waiting && s.since.IsZero():
-		s.since = now
-		s.sensor.waiting[s] = struct{}{}
-	}
-}
-
-// retry tries keys that have come, and gives up at the end of Config.KeyWait.
-func (s *stream) retry(now time.Time, fresh bool) {
-	if fresh {
-		s.session.Retry()
-	}
-	if s.closed {
-		if !s.session.Waiting() {
-			s.finish()
-		}
-		return
-	}
-	if max := s.sensor.cfg.KeyWait; max > 0 && s.session.Waiting() && now.Sub(s.since) > max {
-		s.session.GiveUp(flow.NoKey)
-	}
-	s.wait(now)
 }
 
 // likeness is an answer that may have to wait.
