@@ -50,6 +50,8 @@ type Bus struct {
 	js     jetstream.JetStream
 	stage  *telemetry.Stage
 	codec  *codec
+	stream jetstream.StreamConfig
+	health health
 
 	// discarded counts batches that the bounds of the stream took from a consumer, poison those that nobody can read.
 	discarded, poison prometheus.Counter
@@ -98,14 +100,19 @@ func (b *Bus) open(ctx context.Context, cfg Config) (err error) {
 	if b.js, err = jetstream.New(b.nc); err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestWait)
-	defer cancel()
-	_, err = b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	b.stream = jetstream.StreamConfig{
 		Name: streamName, Description: "Events on their way to the store", Subjects: []string{subjectPrefix + ">"},
 		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld,
 		MaxBytes: cfg.MaxBytes, MaxAge: cfg.MaxAge, Duplicates: 2 * time.Minute, Replicas: replicas,
-	})
-	if err != nil {
+	}
+	return b.makeStream(ctx)
+}
+
+// makeStream makes the stream, or gives it its bounds if it is there.
+func (b *Bus) makeStream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestWait)
+	defer cancel()
+	if _, err := b.js.CreateOrUpdateStream(ctx, b.stream); err != nil {
 		return fmt.Errorf("make stream %s: %w", streamName, err)
 	}
 	return nil

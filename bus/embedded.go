@@ -17,29 +17,40 @@ const (
 )
 
 // embedded is a NATS server inside the program: no listener, no signals, every message synced before it is acknowledged.
-type embedded struct{ *server.Server }
+type embedded struct {
+	*server.Server
+	storage server.JetStreamConfig
+}
 
 func startEmbedded(cfg Config, log *slog.Logger) (*embedded, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("start bus: no folder given")
 	}
+	storage := server.JetStreamConfig{
+		StoreDir:   cfg.Dir,
+		SyncAlways: true,
+		// The stream is the only one; the rest is room for its index and for consumers.
+		MaxStore:  cfg.MaxBytes + 64<<20,
+		MaxMemory: 64 << 20,
+		Strict:    true,
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "vitrine",
 		DontListen: true,
 		NoSigs:     true,
-		JetStream:  true,
-		StoreDir:   cfg.Dir,
-		SyncAlways: true,
 		MaxPayload: maxPayload,
-		// The stream is the only one; the rest is room for its index and for consumers.
-		JetStreamMaxStore:      cfg.MaxBytes + 64<<20,
-		JetStreamMaxMemory:     64 << 20,
+		JetStream:  true,
+		StoreDir:   storage.StoreDir,
+		SyncAlways: storage.SyncAlways,
+
+		JetStreamMaxStore:      storage.MaxStore,
+		JetStreamMaxMemory:     storage.MaxMemory,
 		DisableJetStreamBanner: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start bus: %w", err)
 	}
-	e, logs := &embedded{s}, &serverLog{log: log, fatal: make(chan string, 1)}
+	e, logs := &embedded{s, storage}, &serverLog{log: log, fatal: make(chan string, 1)}
 	s.SetLoggerV2(logs, false, false, false)
 	s.Start()
 	if err := e.waitReady(logs); err != nil {

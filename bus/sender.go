@@ -99,6 +99,7 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, events int) {
 		err := p.try(ctx, payload, id)
 		switch {
 		case err == nil:
+			p.bus.health.note(nil, time.Now())
 			p.bus.stage.Out.Add(float64(events))
 			return
 		case errors.Is(err, nats.ErrMaxPayload):
@@ -106,15 +107,18 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, events int) {
 			p.bus.stage.Drop(dropTooLarge, events)
 			return
 		case ctx.Err() != nil:
+			p.bus.health.note(nil, time.Now()) // others, if there are any, find out by themselves
 			p.bus.log.Error("events could not be published before the end", "events", events, "err", err)
 			p.bus.stage.Drop(dropUnpublished, events)
 			return
 		}
+		p.bus.health.note(err, time.Now())
 		p.bus.log.Warn("publish events: will try again", "events", events, "err", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
+		p.bus.revive(ctx)
 	}
 }
 
