@@ -81,6 +81,7 @@ type Sensor struct {
 	ended     list.List // the same, of connections that have ended: the earliest end first
 	ending    bool      // no key can come any more
 	keys      uint64    // generation of Keys that all of them have tried
+	untried   int       // packets since
 	stats     Stats
 	inputs    counters
 	failed    atomic.Uint64
@@ -170,7 +171,9 @@ func (s *Sensor) packet(p *capture.Packet) {
 	defer s.mu.Unlock()
 	c := s.assembler.Packet(p)
 	s.expire(p.Time)
-	s.tryKeys()
+	if s.untried++; s.untried >= s.waiting() {
+		s.tryKeys()
+	}
 	if c != nil && s.cfg.Recorder != nil && !s.ignores(c) {
 		s.cfg.Recorder.Append(c.ID, p)
 	}

@@ -25,13 +25,14 @@ func first(l *list.List) *stream {
 // waiting returns how many connections wait for a key.
 func (s *Sensor) waiting() int { return s.open.Len() + s.ended.Len() }
 
-// tryKeys lets waiting connections try keys that have come since.
+// tryKeys lets waiting connections try keys that have come since. It looks at each of them, so it is called once per tick, and once for
+// as many packets as there are of them: keys may come by the hundred a second. Packets of a connection try new keys at once, without it.
 func (s *Sensor) tryKeys() {
 	fresh := s.cfg.Keys.Generation()
 	if fresh == s.keys {
 		return
 	}
-	s.keys = fresh
+	s.keys, s.untried = fresh, 0
 	for _, l := range [...]*list.List{&s.open, &s.ended} {
 		for e := l.Front(); e != nil; {
 			st := e.Value.(*stream)
