@@ -190,42 +190,6 @@ func TestGuessingIsSlowedDownAndTellsNothing(t *testing.T) {
 	}
 }
 
-func TestThrottle(t *testing.T) {
-	th, now := newThrottle(), time.Now()
-	for range throttleBurst {
-		if wait := th.take(now, "a"); wait != 0 {
-			t.Fatalf("wait %v", wait)
-		}
-	}
-	if wait := th.take(now, "b", "a"); wait != throttleRefill {
-		t.Errorf("wait %v", wait)
-	}
-	if wait := th.take(now, "b"); wait != 0 || th.spent["b"] != now.Add(throttleRefill) {
-		t.Errorf("a refused try used up another key: %v", th.spent["b"].Sub(now))
-	}
-	th.giveBack("a")
-	if wait := th.take(now, "a"); wait != 0 {
-		t.Errorf("wait %v after a try was given back", wait)
-	}
-	if wait := th.take(now.Add(throttleRefill), "a"); wait != 0 {
-		t.Errorf("wait %v after the refill", wait)
-	}
-	for i := range 2 * throttleMax {
-		th.take(now, string(rune(i))+"x")
-	}
-	if len(th.spent) > throttleMax {
-		t.Errorf("%d keys are remembered", len(th.spent))
-	}
-	if wait := th.take(now.Add(throttleRefill), "a"); wait == 0 {
-		t.Error("a flood of other keys made it forget the one that guesses")
-	}
-	for a, want := range map[string]string{"10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "x": "x"} {
-		if got := network(a); got != want {
-			t.Errorf("network of %s is %s", a, got)
-		}
-	}
-}
-
 func TestPasswordChange(t *testing.T) {
 	s := open(t, nil)
 	here, there := s.viewer(), s.viewer()

@@ -67,8 +67,8 @@ func (s *Server) registerAccounts(a huma.API) {
 		"Returns who signed in, looked at content, downloaded and imported, the newest first."), s.listAudit)
 }
 
-// signIn checks a password. Guessing is slowed down for each account and each address, and an account that does not exist is
-// answered like a wrong password, after the same time.
+// signIn checks a password. Guessing is slowed down, see throttle, and an account that does not exist is answered like a wrong
+// password, after the same time.
 func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
 	name := strings.ToLower(strings.TrimSpace(in.Body.Username))
 	u, err := s.checkPassword(ctx, name, in.Body.Password)
@@ -87,11 +87,12 @@ func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, e
 
 // checkPassword returns the account, or an answer for the caller.
 func (s *Server) checkPassword(ctx context.Context, name, password string) (state.User, error) {
-	keys := []string{"account " + name, "address " + network(address(ctx))}
-	if wait := s.signIns.take(time.Now(), keys...); wait > 0 {
+	now, from := time.Now(), address(ctx)
+	tries := s.signIns.bucketsFor(now, name, from)
+	if wait := s.signIns.take(now, tries...); wait > 0 {
 		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 		return state.User{}, huma.ErrorWithHeaders(
-			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this address. Try again in "+seconds+" seconds."),
+			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this network. Try again in "+seconds+" seconds."),
 			http.Header{"Retry-After": {seconds}})
 	}
 	select {
@@ -106,9 +107,24 @@ func (s *Server) checkPassword(ctx context.Context, name, password string) (stat
 		return state.User{}, huma.Error401Unauthorized("The account name or the password is wrong.")
 	}
 	if err == nil {
-		s.signIns.giveBack(keys...)
+		s.signIns.giveBack(tries...)
+		s.signIns.remember(now, name, from)
 	}
 	return u, err
+}
+
+// rememberSignIns reads from where accounts signed in lately, so that a restart does not forget it.
+func (s *Server) rememberSignIns(ctx context.Context) error {
+	entries, err := s.deps.State.AuditEntries(ctx, throttleMax)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Action == "session.start" && e.Outcome == state.OK {
+			s.signIns.remember(e.Time, e.Actor, e.Address)
+		}
+	}
+	return nil
 }
 
 // sessionCookie returns the cookie that carries a session; an empty secret removes it.
