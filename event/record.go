@@ -1,6 +1,7 @@
 package event
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -11,6 +12,10 @@ import (
 // The dotted path of JSON names is a field's name everywhere: http.response.status in JSON is http.response.status in a
 // search and http_response_status in the store. Its doc tag is its explanation in the API, the completion and the
 // documentation; an enum tag lists its values.
+//
+// All texts are valid UTF-8, as JSON wants them. What was sent need not be: each byte that is no UTF-8 stands as \xHH, in
+// lower case, and a backslash that was sent before such letters as \x5c. So no byte is lost, and equal texts were sent as equal
+// bytes. Bodies and other fields of bytes are as they were sent.
 type Record struct {
 	ID   ID        `json:"id" doc:"Id of the event"`
 	Time time.Time `json:"time" doc:"When it happened"`
@@ -39,7 +44,7 @@ type Record struct {
 	Unknown   *Unknown   `json:"unknown,omitempty"`
 }
 
-// Record returns the event in the form that can be kept. The body is shared, all else is copied.
+// Record returns the event in the form that can be kept. The body is shared unless texts in it must be escaped; all else is copied.
 func (e *Event) Record() *Record {
 	r := &Record{ID: e.ID, Time: e.Time.UTC(), Kind: e.Body.Kind(), Origin: e.Origin, AppProto: e.Proto}
 	if c := e.Conn; c != nil {
@@ -51,6 +56,9 @@ func (e *Event) Record() *Record {
 		}
 	}
 	r.setBody(e.Body)
+	if v := reflect.ValueOf(r).Elem(); !recordTexts.plain(v) {
+		recordTexts.escape(v)
+	}
 	return r
 }
 

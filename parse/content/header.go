@@ -44,7 +44,7 @@ func join(a, b string) string {
 // mediaType returns the type in a Content-Type header, without parameters.
 func mediaType(value string) string {
 	value, _, _ = strings.Cut(value, ";")
-	return strings.ToLower(strings.Trim(value, " \t"))
+	return lower(strings.Trim(value, " \t"))
 }
 
 // splitAuthority returns host and port, or the port 0 if there is none.
@@ -60,8 +60,24 @@ func splitAuthority(authority string) (string, uint16) {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		host = strings.TrimSuffix(inner, "]")
 	}
-	return strings.ToLower(strings.TrimSuffix(host, ".")), port
+	return lower(strings.TrimSuffix(host, ".")), port
 }
+
+// lower changes the letters A to Z. strings.ToLower would destroy what is no UTF-8.
+func lower(s string) string {
+	if strings.IndexFunc(s, isUpper) < 0 {
+		return s
+	}
+	b := []byte(s)
+	for i, c := range b {
+		if isUpper(rune(c)) {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
+
+func isUpper(c rune) bool { return 'A' <= c && c <= 'Z' }
 
 // targetAuthority returns the authority of a target in absolute form, or in the authority form of CONNECT.
 func targetAuthority(method, target string) (string, bool) {

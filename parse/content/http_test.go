@@ -42,6 +42,7 @@ func TestAuthority(t *testing.T) {
 		{"GET", "/redirect?to=http://evil", "good", "good", 0},
 		{"CONNECT", "Tunnel.example:443", "other", "tunnel.example", 443},
 		{"OPTIONS", "*", "h", "h", 0},
+		{"GET", "/", "Caf\xe9.\xc9", "caf\xe9.\xc9", 0}, // no UTF-8, and no byte is lost
 	} {
 		out, _ := output(parse.DefaultLimits)
 		h := NewHTTP(out, 0, "", out.Seen())
