@@ -37,7 +37,6 @@ var allowed = []struct{ pkg, imports string }{
 	{"store/blob", "capture flow source internal/..."},
 	{"store", "event flow store/query internal/..."},
 	{"state", "internal/..."},
-	{"server/openapi", "server"},
 	{"server/...", "event event/... flow capture state store store/query store/blob server/... internal/..."},
 	{"server", "event event/... flow capture state store store/query store/blob server/... internal/..."},
 	{"web", ""},
