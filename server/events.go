@@ -64,15 +64,15 @@ func (s *Server) registerEvents(a huma.API) {
 	register(s, a, operation("overview", http.MethodGet, "/api/v1/overview", "events", CanSearch, "Sum up a period",
 		"Connections, coverage of decryption with the reasons for the rest, volume restored, top hosts, trend.", http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.overview)
 	register(s, a, operation("search-events", http.MethodGet, "/api/v1/events", "events", CanSearch, "Search events",
-		"Returns matching events without bodies, the newest first. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.",
+		"Returns matching events without bodies, headers and trailers, the newest first. For those who may read content, the search is recorded in the audit trail. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.",
 		http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.searchEvents)
 	register(s, a, operation("event-histogram", http.MethodGet, "/api/v1/events/histogram", "events", CanSearch, "Count events over time",
 		"Counts matching events in equal steps of time.", http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.histogram)
 	register(s, a, streamed(operation("live-events", http.MethodGet, "/api/v1/events/live", "events", CanSearch, "Follow new events",
-		"A stream of server-sent events: record (data: a Record without bodies) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s.",
+		"A stream of server-sent events: record (data: a Record without bodies, headers and trailers) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s. For those who may read content, it is recorded in the audit trail.",
 		http.StatusUnprocessableEntity, http.StatusTooManyRequests), "text/event-stream", "Server-sent events"), s.liveEvents)
 	register(s, a, operation("get-event", http.MethodGet, "/api/v1/events/{id}", "events", CanSearch, "Read one event",
-		"Returns the event with its bodies, for those who may read content. The look is recorded in the audit trail.", http.StatusNotFound, http.StatusServiceUnavailable), s.getEvent)
+		"Returns the event with its bodies, headers and trailers, for those who may read content. The look is recorded in the audit trail.", http.StatusNotFound, http.StatusServiceUnavailable), s.getEvent)
 	register(s, a, operation("list-fields", http.MethodGet, "/api/v1/fields", "events", CanSearch, "List the fields of the search language",
 		"Returns every field with its type and meaning."), s.listFields)
 	register(s, a, operation("complete", http.MethodGet, "/api/v1/complete", "events", CanSearch, "Complete a search",
@@ -112,6 +112,9 @@ func (s *Server) searchEvents(ctx context.Context, in *eventsInput) (*eventsOutp
 	}
 	if err != nil {
 		return nil, s.storeProblem(ctx, "search-events", err)
+	}
+	if err := s.auditSearch(ctx, p, in.Q, in.Cursor != ""); err != nil {
+		return nil, err
 	}
 	out := &eventsOutput{api.Events{Events: make([]*event.Record, len(page.Records)), NextCursor: page.NextCursor}}
 	for i, r := range page.Records {
@@ -184,7 +187,7 @@ func (s *Server) complete(ctx context.Context, in *completeInput) (*completeOutp
 	for _, o := range c.Options {
 		out.Body.Options = append(out.Body.Options, api.Option{Label: o.Label, Type: string(o.Kind), Detail: o.Detail})
 	}
-	if c.Values == nil || isContent(c.Values) && !caller(ctx).may(CanContent) {
+	if c.Values == nil || isSingle(c.Values) || isContent(c.Values) && !caller(ctx).may(CanContent) {
 		return out, nil
 	}
 	values, err := s.deps.Events.TopValues(ctx, c.Values.Name, c.Prefix, time.Now().Add(-completeSince), completeValues)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/state"
 	"github.com/vitrine-ndr/vitrine/store/query"
 )
 
@@ -159,6 +160,12 @@ func (s *Server) liveEvents(ctx context.Context, in *liveInput) (*huma.StreamRes
 	if !ok {
 		return nil, huma.Error429TooManyRequests("Too many people follow new events already. Close another live tail, or try again later.")
 	}
+	if p.may(CanContent) {
+		if err := s.audit(ctx, p.name, "content.follow", in.Q, state.OK); err != nil {
+			s.live.leave(f)
+			return nil, err
+		}
+	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer s.live.leave(f)
 		s.stream(hc, p, f)
@@ -212,7 +219,7 @@ func (s *Server) stream(hc huma.Context, p principal, f *follower) {
 // shown returns the record as a list shows it to the caller.
 func (s *Server) shown(p principal, r *event.Record) *event.Record {
 	if p.may(CanContent) {
-		return withoutBodies(r)
+		return withoutSingles(r)
 	}
 	return withoutContent(r)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,10 +58,13 @@ func TestLiveTailShowsMatchesAsTheRoleMaySeeThem(t *testing.T) {
 	until(t, viewer, ": ping")
 	s.tail.publish(httpEvent(1, "b.example\n\ndata: x"), httpEvent(2, "a.example"))
 	seen := until(t, analyst, "data:")
-	for text, want := range map[string]bool{"secret-url": true, "secret-header": true, "c2VjcmV0": false, `"id":"02`: true} {
+	for text, want := range map[string]bool{"secret-url": true, "secret-header": false, "secret-trailer": false, "c2VjcmV0": false, `"id":"02`: true} {
 		if strings.Contains(seen, text) != want {
 			t.Errorf("the analyst sees %s", seen)
 		}
+	}
+	if got := s.audited(); !slices.Contains(got, "ann content.follow http.host:a.example ok") || slices.ContainsFunc(got, func(e string) bool { return strings.HasPrefix(e, "vic content") }) {
+		t.Errorf("audited %q", got)
 	}
 	for _, id := range []string{`"id":"01`, `"id":"02`} {
 		if seen := until(t, viewer, "data:"); strings.Contains(seen, "secret") || strings.Contains(seen, "c2VjcmV0") || !strings.Contains(seen, id) || !strings.Contains(seen, `"status":200`) {

@@ -68,10 +68,21 @@ func isContent(f *event.Field) bool {
 // hold it too.
 func withoutContent(r *event.Record) *event.Record { return without(r, isContent) }
 
-// withoutBodies returns the record without what is too big for a list.
-func withoutBodies(r *event.Record) *event.Record {
-	return without(r, func(f *event.Field) bool { return f.Type == event.TypeBytes })
+// isSingle reports whether a field comes with its event alone, never in bulk: bodies and the headers, where passwords and
+// cookies are.
+func isSingle(f *event.Field) bool {
+	if f.Type == event.TypeBytes {
+		return true
+	}
+	switch f.Name {
+	case "http.request.headers", "http.request.trailers", "http.response.headers", "http.response.trailers":
+		return true
+	}
+	return false
 }
+
+// withoutSingles returns the record as a list shows it to somebody who may read content.
+func withoutSingles(r *event.Record) *event.Record { return without(r, isSingle) }
 
 // without copies the record and empties the fields that drop names.
 func without(r *event.Record, drop func(*event.Field) bool) *event.Record {

@@ -98,6 +98,7 @@ type Server struct {
 	imports  *imports.Queue
 	live     *hub
 	signIns  *throttle
+	searches *searches
 	hashing  chan struct{} // a place in it allows to compute one password hash
 	requests *prometheus.CounterVec
 	started  time.Time
@@ -122,7 +123,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 		cfg: cfg, deps: deps, log: log, cert: cert, document: document, started: time.Now().UTC(),
 		imports: imports.New(cfg.Imports, deps.State, deps.Replay, log.With("component", "imports")),
 		live:    newHub(cfg.LiveClients, cfg.LiveBuffer),
-		signIns: newThrottle(), hashing: make(chan struct{}, maxHashing),
+		signIns: newThrottle(), searches: newSearches(), hashing: make(chan struct{}, maxHashing),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_http_requests_total", Help: "Number of API requests, by operation and status."}, []string{"operation", "status"}),
 	}
 	if err := deps.Metrics.Register(s.requests); err != nil {

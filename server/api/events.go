@@ -8,7 +8,7 @@ import (
 
 // Events is one page of a search, the newest event first.
 type Events struct {
-	Events     []*event.Record `json:"events" doc:"Events without bodies, the newest first"`
+	Events     []*event.Record `json:"events" doc:"Events without bodies, headers and trailers, the newest first"`
 	NextCursor string          `json:"next_cursor,omitempty" doc:"Give this as cursor to get the next page; missing on the last page"`
 	TookMS     int64           `json:"took_ms" doc:"How long the search took, milliseconds"`
 }
