@@ -5,6 +5,7 @@
 package inspect
 
 import (
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 )
 
-// Config is what an Inspector needs. All of it is required.
+// Config is what an Inspector needs. All of it is required but Log.
 type Config struct {
 	Protocols []parse.Protocol // in the order in which they are tried
 	Unknown   parse.Protocol   // what follows a stream that none of Protocols recognises
@@ -25,6 +26,8 @@ type Config struct {
 	// Emit takes an event. It is called in the goroutine of the source, from several at once, and holds the source up while
 	// it runs. The event is valid until it returns.
 	Emit func(*event.Event)
+	// Log gets where parsers fail. Nil: nobody is told, they are only counted.
+	Log *slog.Logger
 }
 
 // DefaultTime is right for Config.Time: a source is not held up for longer.
@@ -35,6 +38,7 @@ type Inspector struct {
 	cfg      Config
 	protocol map[string]*parse.Protocol
 	stats    stats
+	panics   panics
 }
 
 type stats struct {
@@ -56,6 +60,9 @@ type Stats struct {
 // New returns an Inspector.
 func New(cfg Config) *Inspector {
 	i := &Inspector{cfg: cfg, protocol: make(map[string]*parse.Protocol, len(cfg.Protocols))}
+	if cfg.Log == nil {
+		i.cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	for k := range cfg.Protocols {
 		p := &cfg.Protocols[k]
 		if _, ok := i.protocol[p.Name]; !ok {

@@ -91,17 +91,6 @@ func (s *stream) Close(at time.Time) {
 	s.emitConn()
 }
 
-// guard is the one place at which a parser's panic ends.
-func (s *stream) guard(f func()) {
-	defer func() {
-		if recover() != nil {
-			s.inspector.stats.panics.Add(1)
-			s.giveUp("parser_panic")
-		}
-	}()
-	f()
-}
-
 // take offers b, behind what was left of its direction, to recognition or to the parser.
 func (s *stream) take(dir flow.Direction, b []byte) {
 	if s.parser == nil && !s.recognise(dir, b) {

@@ -38,7 +38,7 @@ func (m *machine) replay(ctx context.Context, job imports.Job, report func(impor
 	}
 	files := newCaptures(paths, m.keys)
 	publisher := m.bus.Publisher(bus.PublisherConfig{Vantage: event.Sensor, Block: true})
-	inspector := newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor, Import: job.ID}, publisher.Emit)
+	inspector := newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor, Import: job.ID}, publisher.Emit, m.log.With("import", job.ID))
 	s := files.sensor(flow.NewSeed(), m.before.Patient(), m.log.With("import", job.ID))
 
 	var damage error

@@ -254,7 +254,7 @@ func (m *machine) openBus(ctx context.Context) (err error) {
 	}
 	m.closeLater(m.bus.Close)
 	m.publisher = m.bus.Publisher(bus.PublisherConfig{Vantage: event.Sensor})
-	m.inspector = newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor}, m.publisher.Emit)
+	m.inspector = newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor}, m.publisher.Emit, m.log.With("component", "inspector"))
 	return nil
 }
 

@@ -17,10 +17,10 @@ import (
 )
 
 // newInspector returns the Sink of every source: it knows all protocols.
-func newInspector(origin event.Origin, emit func(*event.Event)) *inspect.Inspector {
+func newInspector(origin event.Origin, emit func(*event.Event), log *slog.Logger) *inspect.Inspector {
 	return inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
-		Origin: origin, Emit: emit,
+		Origin: origin, Emit: emit, Log: log,
 	})
 }
 

@@ -67,8 +67,9 @@ func replay(cmd *cobra.Command, o *replayOptions, paths []string) error {
 		}
 	}
 	r := &replayer{out: out, files: newCaptures(paths, keys), kinds: map[event.Kind]uint64{}}
-	r.sensor = r.files.sensor(0, nil, telemetry.NewLogger(os.Stderr, slog.LevelWarn))
-	r.inspector = newInspector(event.Origin{Vantage: event.Sensor}, r.emit)
+	log := telemetry.NewLogger(os.Stderr, slog.LevelWarn)
+	r.sensor = r.files.sensor(0, nil, log)
+	r.inspector = newInspector(event.Origin{Vantage: event.Sensor}, r.emit, log)
 	start := time.Now()
 	err = r.run(cmd.Context(), o.pcapAfter)
 	if o.stats {
