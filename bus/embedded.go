@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -20,6 +21,7 @@ const (
 type embedded struct {
 	*server.Server
 	storage server.JetStreamConfig
+	logs    *serverLog
 }
 
 func startEmbedded(cfg Config, log *slog.Logger) (*embedded, error) {
@@ -50,10 +52,10 @@ func startEmbedded(cfg Config, log *slog.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start bus: %w", err)
 	}
-	e, logs := &embedded{s, storage}, &serverLog{log: log, fatal: make(chan string, 1)}
-	s.SetLoggerV2(logs, false, false, false)
+	e := &embedded{s, storage, &serverLog{log: log, fatal: make(chan string, 1)}}
+	s.SetLoggerV2(e.logs, false, false, false)
 	s.Start()
-	if err := e.waitReady(logs); err != nil {
+	if err := e.waitReady(); err != nil {
 		e.stop()
 		return nil, fmt.Errorf("start bus in %s: %w", cfg.Dir, err)
 	}
@@ -61,10 +63,10 @@ func startEmbedded(cfg Config, log *slog.Logger) (*embedded, error) {
 }
 
 // waitReady blocks until the server takes connections or says why it never will.
-func (e *embedded) waitReady(logs *serverLog) error {
+func (e *embedded) waitReady() error {
 	for end := time.Now().Add(startWait); time.Now().Before(end); {
 		select {
-		case reason := <-logs.fatal:
+		case reason := <-e.logs.fatal:
 			return errors.New(reason)
 		default:
 		}
@@ -84,13 +86,35 @@ func (e *embedded) stop() {
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan string // the first line after which the server can't go on
+
+	mu   sync.Mutex
+	last string // error
+	at   time.Time
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *serverLog) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+
+// Errorf also keeps the line for lastError.
+func (l *serverLog) Errorf(format string, v ...any) {
+	line := fmt.Sprintf(format, v...)
+	l.log.Error(line)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last, l.at = line, time.Now()
+}
+
+// lastError returns the newest error since a time, or "".
+func (l *serverLog) lastError(since time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at.Before(since) {
+		return ""
+	}
+	return l.last
+}
 
 // Fatalf keeps the reason for who waits for the start.
 func (l *serverLog) Fatalf(format string, v ...any) {

@@ -96,10 +96,11 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, events int) {
 	sum := sha256.Sum256(payload)
 	id := hex.EncodeToString(sum[:16])
 	for wait := retryFirst; ; wait = min(2*wait, retryMax) {
+		began := time.Now()
 		err := p.try(ctx, payload, id)
 		switch {
 		case err == nil:
-			p.bus.health.note(nil, time.Now())
+			p.bus.health.note(nil, began)
 			p.bus.stage.Out.Add(float64(events))
 			return
 		case errors.Is(err, nats.ErrMaxPayload):
@@ -107,12 +108,12 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, events int) {
 			p.bus.stage.Drop(dropTooLarge, events)
 			return
 		case ctx.Err() != nil:
-			p.bus.health.note(nil, time.Now()) // others, if there are any, find out by themselves
+			p.bus.health.note(nil, began) // others, if there are any, find out by themselves
 			p.bus.log.Error("events could not be published before the end", "events", events, "err", err)
 			p.bus.stage.Drop(dropUnpublished, events)
 			return
 		}
-		p.bus.health.note(err, time.Now())
+		p.bus.health.note(err, began)
 		p.bus.log.Warn("publish events: will try again", "events", events, "err", err)
 		select {
 		case <-time.After(wait):
@@ -123,8 +124,14 @@ func (p *Publisher) publish(ctx context.Context, payload []byte, events int) {
 }
 
 func (p *Publisher) try(ctx context.Context, payload []byte, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, requestWait, errUnconfirmed)
 	defer cancel()
 	_, err := p.bus.js.Publish(ctx, p.subject, payload, jetstream.WithMsgID(id), jetstream.WithExpectStream(streamName))
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return err
 }
+
+// errUnconfirmed is what an embedded server that can't write and a server that is overloaded have in common.
+var errUnconfirmed = errors.New("the bus does not confirm that it has events on disk")

@@ -13,11 +13,14 @@ import (
 	"github.com/vitrine-ndr/vitrine/store/blob"
 )
 
-// alarms says what needs a person now: first the store's, then those of the packet folders.
+// alarms says what needs a person now: first the store's, then the bus's, then those of the packet folders.
 func (m *machine) alarms() []api.Alarm {
 	out := []api.Alarm{}
 	for _, a := range m.db.Alarms() {
 		out = append(out, api.Alarm{Code: a.Code, Message: a.Message, Since: a.Since})
+	}
+	if since, err := m.bus.Health(); err != nil {
+		out = append(out, api.Alarm{Code: "bus_down", Message: "events can't be handed on, and live ones are lost once memory is full: " + err.Error(), Since: since})
 	}
 	for form, packets := range map[string]*blob.Packets{"before": m.before, "after": m.after} {
 		code := "packets_" + form
