@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -148,6 +149,24 @@ func (f *File) Read(p *Packet) error {
 		return f.err
 	}
 	return nil
+}
+
+// ReadSecrets reads the file to its end, or until ctx is done, for the secrets in it alone: blocks of packets are not looked into. A file
+// that can't hold any is not read.
+func (f *File) ReadSecrets(ctx context.Context) error {
+	ng, ok := f.format.(*pcapng)
+	if !ok {
+		return nil
+	}
+	ng.noPackets = true
+	for ctx.Err() == nil {
+		if _, err := ng.step(&f.w, nil); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return f.explain(err)
+		}
+	}
+	return ctx.Err()
 }
 
 // explain turns the end of the file, damage to it and trouble with reading it into the error of a Reader.

@@ -32,6 +32,7 @@ type pcapng struct {
 	interfaces []ngInterface // of the current section
 	last       clockReading  // a Simple Packet Block tells no time: it gets that of the packet before
 	secrets    func(kind uint32, data []byte)
+	noPackets  bool // secrets are all that is read
 }
 
 // ngInterface is what an Interface Description Block says.
@@ -45,44 +46,43 @@ type ngInterface struct {
 // next reads blocks up to the next packet.
 func (f *pcapng) next(w *window, p *Packet) error {
 	for {
-		h, err := w.peek(8)
-		if err != nil {
-			return err
-		}
-		kind := f.order.Uint32(h)
-		if kind == blockSection {
-			if err := f.section(w); err != nil {
-				return err
-			}
-			continue
-		}
-		length := f.order.Uint32(h[4:])
-		if length < blockOverhead || length%4 != 0 {
-			return w.damageAt(4, fmt.Errorf("a block of %d bytes", length))
-		}
-		if !f.wanted(kind) {
-			if err := w.skip(int64(length)); err != nil {
-				return err
-			}
-			continue
-		}
-		body, err := f.body(w, length)
-		if err != nil {
-			return err
-		}
-		found, err := f.block(w, kind, body, p)
-		w.take(int(length))
-		if found || err != nil {
+		if found, err := f.step(w, p); found || err != nil {
 			return err
 		}
 	}
+}
+
+// step reads or skips the next block, and tells whether it held a packet.
+func (f *pcapng) step(w *window, p *Packet) (bool, error) {
+	h, err := w.peek(8)
+	if err != nil {
+		return false, err
+	}
+	kind := f.order.Uint32(h)
+	if kind == blockSection {
+		return false, f.section(w)
+	}
+	length := f.order.Uint32(h[4:])
+	if length < blockOverhead || length%4 != 0 {
+		return false, w.damageAt(4, fmt.Errorf("a block of %d bytes", length))
+	}
+	if !f.wanted(kind) {
+		return false, w.skip(int64(length))
+	}
+	body, err := f.body(w, length)
+	if err != nil {
+		return false, err
+	}
+	found, err := f.block(w, kind, body, p)
+	w.take(int(length))
+	return found, err
 }
 
 // wanted says whether a block is looked into.
 func (f *pcapng) wanted(kind uint32) bool {
 	switch kind {
 	case blockInterface, blockPacket, blockSimple, blockOldPacket:
-		return true
+		return !f.noPackets
 	case blockSecrets:
 		return f.secrets != nil
 	}
