@@ -26,7 +26,10 @@ func handler(files fs.FS) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read console: %w", err)
 	}
-	static := http.FileServerFS(files)
+	static, err := newStatic(files)
+	if err != nil {
+		return nil, err
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -39,11 +42,8 @@ func handler(files fs.FS) (http.Handler, error) {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-		if info, err := fs.Stat(files, name); err == nil && !info.IsDir() && name != "index.html" {
-			if strings.HasPrefix(name, "assets/") { // their names hold a hash of what is in them
-				h.Set("Cache-Control", "public, max-age=31536000, immutable")
-			}
-			static.ServeHTTP(w, r)
+		if static.has(name) && name != "index.html" {
+			static.serve(w, r, name)
 			return
 		}
 		if strings.HasPrefix(name, "assets/") { // of another version: a page in its place would be a riddle
