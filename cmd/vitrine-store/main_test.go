@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -210,6 +212,34 @@ func TestCancelledStatementEnds(t *testing.T) {
 		if time.Now().After(late) {
 			t.Fatalf("it still runs: %q", answer)
 		}
+	}
+}
+
+// However many searches there are, what comes in is stored.
+func TestInsertsDoNotWaitForSearches(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.ask(t, "CREATE TABLE default.t (x UInt8) ENGINE = MergeTree ORDER BY x")
+	ctx, cancel := context.WithCancel(t.Context())
+	var searches sync.WaitGroup
+	defer searches.Wait()
+	defer cancel()
+	var ended atomic.Int32
+	for range 10 { // more than there are connections
+		searches.Go(func() {
+			defer ended.Add(1)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://x/?max_block_size=1", strings.NewReader("SELECT sum(sleepEachRow(1)) FROM numbers(30)"))
+			if err != nil {
+				return
+			}
+			if res, err := s.http.Do(req); err == nil {
+				res.Body.Close()
+			}
+		})
+	}
+	time.Sleep(500 * time.Millisecond) // until they have begun
+	status, answer, _ := s.ask(t, "1\n", "query", "INSERT INTO default.t (x) FORMAT TSV")
+	if n := ended.Load(); status != 200 || n > 0 {
+		t.Errorf("the insert ended with %d after %d searches: %s", status, n, answer)
 	}
 }
 

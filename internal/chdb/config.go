@@ -12,7 +12,7 @@ type Config struct {
 	Path        string // its data folder, made if it is missing
 	Memory      int64  // bytes that the engine may have in all
 	Threads     int    // threads for a statement, and for merges
-	Connections int    // statements at a time; others wait
+	Connections int    // statements at a time, of which the last is for inserts only; others wait
 }
 
 // engineConfig is the part of ClickHouse's configuration file that differs from the defaults, which are made for big

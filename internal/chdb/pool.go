@@ -17,9 +17,10 @@ var ErrInUse = errors.New("another vitrine-store runs in this data folder")
 
 // Pool is the engine on one data folder, with a fixed number of connections.
 type Pool struct {
-	lock *os.File
-	free chan *Conn
-	all  []*Conn
+	lock   *os.File
+	free   chan *Conn
+	others chan struct{} // a place in it allows a statement that is no insert; one fewer than there are connections
+	all    []*Conn
 
 	mu      sync.Mutex
 	control *Conn // ends the statements of others; guarded by mu
@@ -36,7 +37,8 @@ func Open(lib *Library, cfg Config) (*Pool, error) {
 		lock.Close()
 		return nil, err
 	}
-	p := &Pool{lock: lock, free: make(chan *Conn, cfg.Connections)}
+	p := newPool(cfg.Connections)
+	p.lock = lock
 	for i := range cfg.Connections + 1 {
 		c, err := lib.Connect("--path="+cfg.Path, "--config-file="+config)
 		if err != nil {
@@ -55,6 +57,11 @@ func Open(lib *Library, cfg Config) (*Pool, error) {
 		p.free <- c
 	}
 	return p, nil
+}
+
+// newPool returns a pool without connections yet.
+func newPool(connections int) *Pool {
+	return &Pool{free: make(chan *Conn, connections), others: make(chan struct{}, max(connections-1, 1))}
 }
 
 func lockFolder(dir string) (*os.File, error) {
@@ -76,7 +83,19 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 // Do calls f with a connection of its own, once there is a free one. When ctx ends, the statement that f runs is ended.
+// What f does must be no insert: one connection is kept for those, unless there is only one.
 func (p *Pool) Do(ctx context.Context, f func(*Conn) error) error {
+	select {
+	case p.others <- struct{}{}:
+		defer func() { <-p.others }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return p.DoInsert(ctx, f)
+}
+
+// DoInsert is Do for inserts, which need not wait for other statements.
+func (p *Pool) DoInsert(ctx context.Context, f func(*Conn) error) error {
 	var c *Conn
 	select {
 	case c = <-p.free:

@@ -114,7 +114,11 @@ func (st *statement) set(name, value string) {
 func (h *Handler) run(w http.ResponseWriter, r *http.Request, st *statement) {
 	out := &output{w: w}
 	var written uint64
-	err := h.pool.Do(r.Context(), func(c *chdb.Conn) (err error) {
+	do := h.pool.Do
+	if st.data != nil {
+		do = h.pool.DoInsert
+	}
+	err := do(r.Context(), func(c *chdb.Conn) (err error) {
 		if err := c.Use(st.database, st.settings); err != nil {
 			return err
 		}
