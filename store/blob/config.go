@@ -1,6 +1,11 @@
 package blob
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	flushInterval = 200 * time.Millisecond
@@ -14,6 +19,7 @@ type Config struct {
 	Dir          string
 	MaxBytes     int64         // of all segments; the oldest go first; 10 GiB if 0
 	MaxAge       time.Duration // since a segment was closed; 0 is no limit
+	MinFree      int64         // bytes of the disk that packets leave free; a sixteenth of the disk, 12 GiB at the most, if 0
 	SegmentBytes int64         // 64 MiB if 0, at most a quarter of MaxBytes
 	BufferBytes  int           // memory for packets that the disk has not yet taken; 16 MiB if 0
 }
@@ -32,6 +38,26 @@ func (c Config) withDefaults() Config {
 	}
 	c.BufferBytes = max(c.BufferBytes, 4*maxRecord)
 	return c
+}
+
+// Defaults of MinFree. They are a little more than the event store leaves free, so that packets go before events do.
+const (
+	minFreeShare = 16
+	minFreeMost  = 12 << 30
+)
+
+// shortage returns how many bytes the disk lacks to leave as many free as it must. Negative is room.
+func (c Config) shortage() (int64, error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(c.Dir, &disk); err != nil {
+		return 0, fmt.Errorf("read free disk space: %w", err)
+	}
+	block := int64(disk.Bsize)
+	least := c.MinFree
+	if least <= 0 {
+		least = min(int64(disk.Blocks)*block/minFreeShare, minFreeMost)
+	}
+	return least - int64(disk.Bavail)*block, nil
 }
 
 // openFor returns how long a segment may be written.

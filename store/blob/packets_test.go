@@ -202,11 +202,15 @@ func TestRetention(t *testing.T) {
 
 	w := &writer{Packets: p}
 	p.cfg.MaxAge = time.Hour
-	w.retain(time.Now().Add(30*time.Minute), 0)
+	if err := w.retain(time.Now().Add(30*time.Minute), 0); err != nil {
+		t.Error(err)
+	}
 	if s := p.Stats(); s.Segments == 0 {
 		t.Errorf("segments are removed before their time")
 	}
-	w.retain(time.Now().Add(2*time.Hour), 0)
+	if err := w.retain(time.Now().Add(2*time.Hour), 0); err != nil {
+		t.Error(err)
+	}
 	if s := p.Stats(); s.Segments != 0 || folderSize(t, cfg.Dir) != 0 {
 		t.Errorf("too old, but still there: %+v", s)
 	}

@@ -2,6 +2,7 @@ package blob
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -22,8 +23,12 @@ func (w *writer) flush(now time.Time) {
 	w.mu.Unlock()
 	w.spare = records
 
-	w.retain(now, 0)
-	if len(records) > 0 {
+	err := w.retain(now, 0)
+	switch {
+	case len(records) == 0:
+	case err != nil:
+		w.report(err, n)
+	default:
 		lost, err := w.writeAll(records, n, now)
 		w.report(err, lost)
 	}
@@ -50,7 +55,9 @@ func (w *writer) writeAll(records []byte, n uint64, now time.Time) (lost uint64,
 // write writes as many records as fit into the active segment, which it opens and closes as it must.
 func (w *writer) write(records []byte, now time.Time) (n int, packets uint64, err error) {
 	if w.active == nil {
-		w.retain(now, w.cfg.SegmentBytes)
+		if err := w.retain(now, w.cfg.SegmentBytes); err != nil {
+			return 0, 0, err
+		}
 		a, err := newActive(segmentPath(w.cfg.Dir, w.next), now)
 		if err != nil {
 			return 0, 0, err
@@ -121,24 +128,36 @@ func (w *writer) report(err error, lost uint64) {
 	}
 }
 
-// retain removes the oldest segments until more bytes have room and none is too old.
-func (w *writer) retain(now time.Time, more int64) {
+// errShort says that packets would take the space that is left for others.
+var errShort = errors.New("disk space is short: packets give way to events")
+
+// retain removes the oldest segments until more bytes have room, none is too old, and the disk has as much free space as packets
+// must leave. Where all of them together do not make that space, no packet may be written.
+func (w *writer) retain(now time.Time, more int64) error {
+	short, err := w.cfg.shortage()
+	if err != nil {
+		return err
+	}
 	w.files.Lock()
 	defer w.files.Unlock()
 	total := w.bytes() + more
 	for len(w.closed) > 0 {
 		s := w.closed[0]
 		old := w.cfg.MaxAge > 0 && now.Sub(s.closed) > w.cfg.MaxAge
-		if total <= w.cfg.MaxBytes && !old {
-			return
+		if total <= w.cfg.MaxBytes && short <= 0 && !old {
+			return nil
 		}
 		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			w.log.Error("packet segment is not removed", "path", s.path, "error", err)
-			return
+			return fmt.Errorf("remove old packets: %w", err)
 		}
 		total -= s.size
+		short -= s.size
 		w.closed = w.closed[1:]
 	}
+	if short > 0 {
+		return errShort
+	}
+	return nil
 }
 
 // stop writes what waits and closes the segment. What is appended from now on is dropped.
