@@ -62,21 +62,21 @@ type completeOutput struct{ Body api.Completion }
 
 func (s *Server) registerEvents(a huma.API) {
 	register(s, a, operation("overview", http.MethodGet, "/api/v1/overview", "events", CanSearch, "Sum up a period",
-		"Connections, coverage of decryption with the reasons for the rest, volume restored, top hosts, trend.", http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.overview)
+		"Connections, coverage of decryption with the reasons for the rest, volume restored, top hosts, trend.", http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout), inTurn(s, s.overview))
 	register(s, a, operation("search-events", http.MethodGet, "/api/v1/events", "events", CanSearch, "Search events",
 		"Returns matching events without bodies, headers and trailers, the newest first. For those who may read content, the search is recorded in the audit trail. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.",
-		http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.searchEvents)
+		http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout), inTurn(s, s.searchEvents))
 	register(s, a, operation("event-histogram", http.MethodGet, "/api/v1/events/histogram", "events", CanSearch, "Count events over time",
-		"Counts matching events in equal steps of time.", http.StatusUnprocessableEntity, http.StatusServiceUnavailable), s.histogram)
+		"Counts matching events in equal steps of time.", http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout), inTurn(s, s.histogram))
 	register(s, a, streamed(operation("live-events", http.MethodGet, "/api/v1/events/live", "events", CanSearch, "Follow new events",
 		"A stream of server-sent events: record (data: a Record without bodies, headers and trailers) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s. For those who may read content, it is recorded in the audit trail.",
 		http.StatusUnprocessableEntity, http.StatusTooManyRequests), "text/event-stream", "Server-sent events"), s.liveEvents)
 	register(s, a, operation("get-event", http.MethodGet, "/api/v1/events/{id}", "events", CanSearch, "Read one event",
-		"Returns the event with its bodies, headers and trailers, for those who may read content. The look is recorded in the audit trail.", http.StatusNotFound, http.StatusServiceUnavailable), s.getEvent)
+		"Returns the event with its bodies, headers and trailers, for those who may read content. The look is recorded in the audit trail.", http.StatusNotFound, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout), inTurn(s, s.getEvent))
 	register(s, a, operation("list-fields", http.MethodGet, "/api/v1/fields", "events", CanSearch, "List the fields of the search language",
 		"Returns every field with its type and meaning."), s.listFields)
 	register(s, a, operation("complete", http.MethodGet, "/api/v1/complete", "events", CanSearch, "Complete a search",
-		"Returns what can stand at the cursor: fields, operators, values.", http.StatusServiceUnavailable), s.complete)
+		"Returns what can stand at the cursor: fields, operators, values.", http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout), inTurn(s, s.complete))
 	a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Dropped](), true, "Dropped")
 }
 

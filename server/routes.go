@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/vitrine-ndr/vitrine/state"
+	"github.com/vitrine-ndr/vitrine/store"
 	"github.com/vitrine-ndr/vitrine/store/query"
 )
 
@@ -130,6 +131,7 @@ func register[I, O any](s *Server, api huma.API, op huma.Operation, h func(conte
 
 const (
 	internalDetail    = "The server could not do this because of a fault of its own. Its log says why; try again, and report it if it stays."
+	slowDetail        = "The event store was asked for too much: it had no answer in time and was stopped, since others and new events need it too. Look at a shorter period, or narrow the search down by a field such as http.host."
 	unavailableDetail = "The event store does not answer now. It is restarted by itself: try again in some seconds."
 )
 
@@ -156,8 +158,19 @@ func (s *Server) problem(ctx context.Context, operation string, err error) error
 	return huma.Error500InternalServerError(internalDetail)
 }
 
+// The event store's numbers of errors for what takes longer than it may, and for what is going to.
+const (
+	storeTimeout = 159
+	storeTooSlow = 160
+)
+
 // storeProblem is for errors of the event store, which comes back by itself.
 func (s *Server) storeProblem(ctx context.Context, operation string, err error) error {
+	e, refused := errors.AsType[*store.Error](err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || refused && (e.Code == storeTimeout || e.Code == storeTooSlow) {
+		s.log.Warn("event store too slow", "operation", operation)
+		return huma.Error504GatewayTimeout(slowDetail)
+	}
 	if ctx.Err() == nil {
 		s.log.Warn("event store failed", "operation", operation, "err", err)
 	}

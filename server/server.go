@@ -38,13 +38,15 @@ type Config struct {
 	Grace       time.Duration // for requests that are under way when the server stops
 	LiveClients int           // that follow new events at a time
 	LiveBuffer  int           // events that wait for one of them
+	SearchTime  time.Duration // for one question to the event store, its wait for a turn included
+	Searches    int           // questions of one account at a time; others wait for their turn
 	Imports     imports.Config
 }
 
 // DefaultConfig returns the defaults for a data folder.
 func DefaultConfig(dir string) Config {
 	return Config{
-		Listen: "127.0.0.1:8443", Dir: dir, Grace: 5 * time.Second, LiveClients: 64, LiveBuffer: 1000,
+		Listen: "127.0.0.1:8443", Dir: dir, Grace: 5 * time.Second, LiveClients: 64, LiveBuffer: 1000, SearchTime: 20 * time.Second, Searches: 3,
 		Imports: imports.DefaultConfig(filepath.Join(dir, "imports")),
 	}
 }
@@ -123,7 +125,7 @@ func New(cfg Config, deps Deps, log *slog.Logger) (*Server, error) {
 		cfg: cfg, deps: deps, log: log, cert: cert, document: document, started: time.Now().UTC(),
 		imports: imports.New(cfg.Imports, deps.State, deps.Replay, log.With("component", "imports")),
 		live:    newHub(cfg.LiveClients, cfg.LiveBuffer),
-		signIns: newThrottle(), searches: newSearches(), hashing: make(chan struct{}, maxHashing),
+		signIns: newThrottle(), searches: newSearches(cfg.Searches), hashing: make(chan struct{}, maxHashing),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vitrine_http_requests_total", Help: "Number of API requests, by operation and status."}, []string{"operation", "status"}),
 	}
 	if err := deps.Metrics.Register(s.requests); err != nil {
