@@ -49,7 +49,7 @@ func (m *machine) replay(ctx context.Context, job imports.Job, report func(impor
 	g.Go("sensor", func(ctx context.Context) error {
 		defer done()
 		defer publisher.Close()
-		damage = s.Run(ctx, m.sink(inspector, m.after.Patient()))
+		damage = files.run(ctx, s, m.sink(inspector, m.after.Patient()))
 		return nil
 	})
 	if err := g.Wait(); err != nil {

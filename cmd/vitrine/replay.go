@@ -41,7 +41,7 @@ func newReplay() *cobra.Command {
 		Use:   "replay [flags] FILE...",
 		Short: "Read captures and print what is in them",
 		Long: `Read pcap or pcapng files (plain, gzip or zstd; - is the standard input) and print an event for each transaction,
-with TLS decrypted by key logs and by the secrets inside the files.`,
+with TLS decrypted by key logs and by the secrets inside the files, wherever in them they are: files are read twice, pipes once.`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd, &o, args) },
 	}
@@ -107,7 +107,7 @@ func (r *replayer) run(ctx context.Context, pcapAfter string) (err error) {
 	g := run.New(ctx)
 	g.Go("replay", func(ctx context.Context) error {
 		defer g.Stop()
-		err = r.sensor.Run(ctx, sink)
+		err = r.files.run(ctx, r.sensor, sink)
 		return nil
 	})
 	if terminal.Is(os.Stderr) && !terminal.Is(os.Stdout) {
@@ -136,7 +136,7 @@ func (r *replayer) emit(e *event.Event) {
 
 // printStats tells what was read, found and lost, and how fast.
 func (r *replayer) printStats(w io.Writer, took time.Duration) {
-	s, i, bytes := r.sensor.Stats(), r.inspector.Stats(), r.files.done()
+	s, i, bytes := r.sensor.Stats(), r.inspector.Stats(), r.files.read()
 	line := func(name string, value any) { fmt.Fprintf(w, "%-28s %v\n", name, value) }
 	line("time", took.Round(time.Millisecond))
 	line("bytes read", bytes)

@@ -79,7 +79,7 @@ type Sensor struct {
 	worker    *decrypt.Worker
 	open      list.List // streams whose ciphertext waits for a key, the longest wait first
 	ended     list.List // the same, of connections that have ended: the earliest end first
-	ending    bool      // no key can come any more
+	complete  bool      // no key can come any more
 	keys      uint64    // generation of Keys that all of them have tried
 	untried   int       // packets since
 	stats     Stats
@@ -109,11 +109,18 @@ func (s *Sensor) Run(ctx context.Context, sink source.Sink) error {
 	return s.files(ctx)
 }
 
+// KeysComplete tells that Keys holds all that there will be. Then no connection waits for one behind its end.
+func (s *Sensor) KeysComplete() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.complete = true
+}
+
 // finish ends all connections.
 func (s *Sensor) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ending = true
+	s.complete = true
 	s.assembler.Close()
 	for st := first(&s.ended); st != nil; st = first(&s.ended) {
 		st.finish()

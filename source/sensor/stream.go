@@ -133,7 +133,7 @@ func (s *stream) Close(at time.Time) {
 	}
 	s.end = at
 	s.session.Retry()
-	if !s.session.Waiting() || s.sensor.ending {
+	if !s.session.Waiting() || s.sensor.complete {
 		s.finish()
 		return
 	}

@@ -64,7 +64,7 @@ func (s *Sensor) makeRoom(now time.Time) {
 		if st == nil || ended != nil && (s.ended.Len() > maxEnded || ended.since.Before(st.since)) {
 			st = ended
 		}
-		if now.Sub(st.since) < patience {
+		if now.Sub(st.since) < patience && !s.complete {
 			st.giveUp(flow.OverMemory)
 		} else {
 			st.giveUp(flow.NoKey)

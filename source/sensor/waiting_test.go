@@ -57,6 +57,26 @@ func (silent) Data(flow.Direction, time.Time, []byte) flow.Verdict { return flow
 func (silent) Gap(flow.Direction, time.Time, int)                  {}
 func (silent) Close(time.Time)                                     {}
 
+// TestKeysComplete has connections without keys, and no room for them: nobody waits for a key that can't come, and memory is not blamed.
+func TestKeysComplete(t *testing.T) {
+	const conns = 5
+	w := &sourcetest.Wire{}
+	for i := range conns {
+		one := sourcetest.TLSFrom(t, sourcetest.All()[0], configs(t)["TLS 1.3"], uint16(40_000+i))
+		w.Packets = append(w.Packets, one.Packets...)
+	}
+	s := newSensor(t, w)
+	s.cfg.HeldBytes = 1000
+	ended := 0
+	r := &lateKeys{Reader: w.Reader(), left: len(w.Packets), then: func() { ended = int(s.Stats().TLS) }}
+	s.cfg.Inputs[0].Open = func() (capture.Reader, error) { return r, nil }
+	s.KeysComplete()
+	play(t, s)
+	if st := s.Stats(); ended < conns-1 || st.Reasons[flow.NoKey] != conns {
+		t.Errorf("before the last packet %d connections had ended; counted %+v", ended, st)
+	}
+}
+
 // strangers are Keys of which another comes whenever one asks; none opens anything.
 type strangers struct{ generation, asked uint64 }
 
