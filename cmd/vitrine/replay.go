@@ -96,7 +96,7 @@ func (r *replayer) run(ctx context.Context, pcapAfter string) (err error) {
 	defer r.stop()
 	var sink source.Sink = r.inspector
 	if pcapAfter != "" {
-		file, createErr := os.Create(pcapAfter)
+		file, createErr := os.OpenFile(pcapAfter, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if createErr != nil {
 			return fmt.Errorf("create packet file: %w", createErr)
 		}

@@ -141,6 +141,9 @@ func TestReplayPcapAfterCanBeReplayed(t *testing.T) {
 	if r := runVitrine(t, nil, "replay", after); strings.Join(urls(t, r.stdout), " ") != "/0 /1" {
 		t.Errorf("%+v", r)
 	}
+	if info, err := os.Stat(after); err != nil || info.Mode() != 0o600 {
+		t.Errorf("plaintext is in a file of mode %v, error %v", info.Mode(), err)
+	}
 }
 
 func TestReplayEndsWithItsReader(t *testing.T) {
