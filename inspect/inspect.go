@@ -15,11 +15,14 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 )
 
-// Config is what an Inspector needs. All of it is required but Log.
+// Config is what an Inspector needs. All of it is required but Memory and Log.
 type Config struct {
 	Protocols []parse.Protocol // in the order in which they are tried
 	Unknown   parse.Protocol   // what follows a stream that none of Protocols recognises
 	Limits    parse.Limits
+	// Memory is how many bytes all connections together may hold between calls: for decompression, bodies of open transactions, and
+	// what parsers wait for more of. 0: DefaultMemory.
+	Memory int64
 	// Time is how long one call may decompress.
 	Time   time.Duration
 	Origin event.Origin
@@ -33,8 +36,12 @@ type Config struct {
 // DefaultTime is right for Config.Time: a source is not held up for longer.
 const DefaultTime = 250 * time.Millisecond
 
+// DefaultMemory is right for Config.Memory: enough for thousands of bodies in gzip at once, or for 64 in zstd.
+const DefaultMemory = 512 << 20
+
 // Inspector is a source.Sink.
 type Inspector struct {
+	memory   *parse.Budget
 	cfg      Config
 	protocol map[string]*parse.Protocol
 	stats    stats
@@ -42,24 +49,30 @@ type Inspector struct {
 }
 
 type stats struct {
-	streams, events, plaintext, anomalies, gaveUp, panics, unknown, stalled atomic.Uint64
+	streams, events, plaintext, anomalies, gaveUp, panics, unknown, stalled, overMemory atomic.Uint64
 }
 
 // Stats count what happened.
 type Stats struct {
-	Streams   uint64 // opened
-	Events    uint64 // emitted
-	Plaintext uint64 // bytes inspected
-	Anomalies uint64 // among Events
-	Unknown   uint64 // streams in which something was of no known protocol
-	GaveUp    uint64 // parsers that could not go on
-	Stalled   uint64 // parsers that waited for more than they may keep
-	Panics    uint64 // parsers that failed
+	Streams    uint64 // opened
+	Events     uint64 // emitted
+	Plaintext  uint64 // bytes inspected
+	Anomalies  uint64 // among Events
+	Unknown    uint64 // streams in which something was of no known protocol
+	GaveUp     uint64 // parsers that could not go on
+	Stalled    uint64 // parsers that waited for more than they may keep
+	OverMemory uint64 // parsers that waited for more than there was memory for
+	Panics     uint64 // parsers that failed
+	Memory     int64  // bytes held now, of Config.Memory
 }
 
 // New returns an Inspector.
 func New(cfg Config) *Inspector {
 	i := &Inspector{cfg: cfg, protocol: make(map[string]*parse.Protocol, len(cfg.Protocols))}
+	if cfg.Memory == 0 {
+		cfg.Memory = DefaultMemory
+	}
+	i.memory = parse.NewBudget(cfg.Memory)
 	if cfg.Log == nil {
 		i.cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -78,15 +91,17 @@ func (i *Inspector) Stats() Stats {
 	return Stats{
 		Streams: s.streams.Load(), Events: s.events.Load(), Plaintext: s.plaintext.Load(), Anomalies: s.anomalies.Load(),
 		Unknown: s.unknown.Load(), GaveUp: s.gaveUp.Load(), Stalled: s.stalled.Load(), Panics: s.panics.Load(),
+		OverMemory: s.overMemory.Load(), Memory: i.memory.Used(),
 	}
 }
 
 // Open begins to inspect a connection.
 func (i *Inspector) Open(c *flow.Conn) source.Stream {
 	i.stats.streams.Add(1)
-	s := &stream{inspector: i, conn: c}
+	s := &stream{inspector: i, conn: c, open: i.memory.Memory(), waits: i.memory.Memory()}
 	s.out = parse.Output{
 		Emit: s.emit, Anomaly: s.anomaly, Become: s.become, Seen: s.seen, Exhausted: s.exhausted, Limits: i.cfg.Limits,
+		Memory: &s.open,
 	}
 	return s
 }

@@ -17,10 +17,12 @@ type stream struct {
 
 	name   string // of the parser's protocol
 	parser parse.Parser
-	over   bool      // the parser gave up: what follows is only counted
-	left   [2][]byte // what the parser has left, or what recognition has kept; owned
-	next   *turn     // the parser has asked to become another
-	ruled  uint64    // protocols that recognition has ruled out, by bit
+	over   bool         // the parser gave up: what follows is only counted
+	left   [2][]byte    // what the parser has left, or what recognition has kept; owned
+	open   parse.Memory // what the parser holds
+	waits  parse.Memory // what left holds
+	next   *turn        // the parser has asked to become another
+	ruled  uint64       // protocols that recognition has ruled out, by bit
 	first  flow.Direction
 	gap    [2]gap // told while recognising
 
@@ -51,7 +53,10 @@ func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	s.plaintext += uint64(len(b))
 	s.inspector.stats.plaintext.Add(uint64(len(b)))
 	if len(b) > 0 && !s.over { // an empty datagram says nothing
-		s.guard(func() { s.take(dir, b) })
+		s.guard(func() {
+			s.take(dir, b)
+			s.charge()
+		})
 	}
 	return flow.Pass
 }
@@ -65,11 +70,13 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	s.guard(func() {
 		if s.parser == nil {
 			s.gapUnrecognised(dir, n)
+			s.charge()
 			return
 		}
 		s.left[dir] = s.left[dir][:0]
 		s.check(s.parser.Gap(dir, n))
 		s.turn()
+		s.charge()
 	})
 }
 
@@ -84,7 +91,8 @@ func (s *stream) Close(at time.Time) {
 			s.end()
 		})
 	}
-	s.over, s.parser = true, nil
+	s.over, s.parser, s.left = true, nil, [2][]byte{}
+	s.waits.Release()
 	if s.conn.TLS != nil {
 		s.emitAs("tls", &event.TLS{Facts: s.conn.TLS, Decryption: s.conn.Decryption})
 	}
@@ -110,6 +118,26 @@ func (s *stream) take(dir flow.Direction, b []byte) {
 	if max := s.inspector.cfg.Limits.Header; !s.over && s.parser != nil && len(s.left[dir]) > 2*max {
 		s.inspector.stats.stalled.Add(1)
 		s.giveUp(s.name + "_message_too_long")
+	}
+}
+
+// spare is how much room a stream keeps for what its parser may leave another time.
+const spare = 16 << 10
+
+// charge takes the memory of what is left, or gives it back.
+func (s *stream) charge() {
+	for dir, b := range s.left {
+		if len(b) == 0 && cap(b) > spare {
+			s.left[dir] = nil
+		}
+	}
+	switch size, held := cap(s.left[0])+cap(s.left[1]), s.waits.Held(); {
+	case size == held:
+	case size < held:
+		s.waits.Give(held - size)
+	case !s.waits.Take(size - held):
+		s.inspector.stats.overMemory.Add(1)
+		s.giveUp("inspect_over_memory")
 	}
 }
 
@@ -140,6 +168,7 @@ func (s *stream) check(err error) {
 func (s *stream) giveUp(code string) {
 	s.over, s.next = true, nil
 	s.left[0], s.left[1] = nil, nil
+	s.waits.Release()
 	s.anomaly(code)
 	s.guard(s.end)
 }
@@ -148,6 +177,7 @@ func (s *stream) giveUp(code string) {
 func (s *stream) end() {
 	if p := s.parser; p != nil {
 		s.parser = nil
+		defer s.open.Release() // even if End fails
 		p.End()
 	}
 }

@@ -66,8 +66,9 @@ type Output struct {
 	Exhausted func() bool
 	// Limits bound what a parser keeps.
 	Limits Limits
-	// Windows are the bytes that decompression holds at present for all bodies of this parser. Only package content touches it.
-	Windows int
+	// Memory is what the parser takes bytes from that it holds between calls beyond what Limits.Header allows; package content
+	// does so for bodies. All of it is given back at the end of End. Nil: without a bound.
+	Memory *Memory
 }
 
 // Upgrade is what an HTTP request and its answer agreed on for the protocol that follows them in the same connection.

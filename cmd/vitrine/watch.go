@@ -103,6 +103,7 @@ func registerInspector(count counting, i *inspect.Inspector) {
 	count("inspect_anomalies", "Anomalies among the events.", nil, func() uint64 { return stats().Anomalies })
 	count("inspect_unknown_streams", "Streams of no known protocol.", nil, func() uint64 { return stats().Unknown })
 	count("inspect_gave_up", "Parsers that could not go on.", nil, func() uint64 { return stats().GaveUp })
+	count("inspect_over_memory", "Parsers that waited for more than there was memory for.", nil, func() uint64 { return stats().OverMemory })
 	count("inspect_panics", "Parsers that failed.", nil, func() uint64 { return stats().Panics })
 }
 

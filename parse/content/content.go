@@ -23,10 +23,11 @@ const (
 	SizeExceeded     = "content_size_exceeded"      // Limits.Decompressed
 	RatioExceeded    = "content_ratio_exceeded"     // Limits.Ratio
 	TimeExceeded     = "content_time_exceeded"      // Output.Exhausted
-	TooManyAtOnce    = "content_too_many_at_once"   // more bodies of one connection than there is memory for: left as they are
+	OverMemory       = "content_over_memory"        // Output.Memory is used up: left as it is, or nothing more of it kept
 )
 
-// Sink takes one body or file. Finish must be called in the end, whatever happened: it lets go of what is held.
+// Sink takes one body or file. Finish must be called in the end, whatever happened: it lets go of what decompression holds. Release
+// lets go of what is kept.
 type Sink struct {
 	out     *parse.Output
 	decoder *decoder // nil if the content is not encoded
@@ -34,6 +35,8 @@ type Sink struct {
 	tee     func(plain []byte)
 	hash    hash.Hash
 	kept    []byte
+	held    int         // bytes that were taken for kept
+	full    bool        // there are no more
 	size    int64       // of the plain content
 	wire    int64       // as transferred
 	state   event.State // why not all of it was seen, empty as long as all was
@@ -102,13 +105,36 @@ func (s *Sink) plain(b []byte) {
 	s.size += int64(len(b))
 	if s.state != event.HasGap {
 		s.hash.Write(b)
-		if room := max(s.out.Limits.Body, typeBytes) - len(s.kept); room > 0 {
-			s.kept = append(s.kept, b[:min(room, len(b))]...)
-		}
+		s.keep(b)
 	}
 	if s.tee != nil {
 		s.tee(b)
 	}
+}
+
+// keep keeps the beginning of the content.
+func (s *Sink) keep(b []byte) {
+	most := max(s.out.Limits.Body, typeBytes)
+	n := min(most-len(s.kept), len(b))
+	if n <= 0 || s.full {
+		return
+	}
+	if need := len(s.kept) + n; need > s.held {
+		room := min(max(need, 2*s.held), most)
+		if s.full = !s.out.Memory.Take(room - s.held); s.full {
+			s.out.Anomaly(OverMemory)
+			return
+		}
+		s.held = room
+		s.kept = append(make([]byte, 0, room), s.kept...)
+	}
+	s.kept = append(s.kept, b[:n]...)
+}
+
+// Release gives back the memory of the Content's body. Whoever has that by now answers for it.
+func (s *Sink) Release() {
+	s.out.Memory.Give(s.held)
+	s.held, s.kept = 0, nil
 }
 
 // cut notes why decompression ends before the content does.

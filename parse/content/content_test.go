@@ -236,33 +236,86 @@ func TestBombsAreCut(t *testing.T) {
 	}
 }
 
-func TestMemoryOfOneConnectionIsBounded(t *testing.T) {
-	for _, c := range []struct {
-		encoding string
-		most     int // contents at once
-	}{{"gzip", 2048}, {"br", 64}, {"zstd", 32}} {
-		t.Run(c.encoding, func(t *testing.T) {
-			out, codes := output(parse.DefaultLimits)
-			wire := encode(t, c.encoding, sample(10_000))
+// withMemory returns an output that may take so many bytes, and the budget that they are taken from.
+func withMemory(n int64) (*parse.Output, *[]string, *parse.Budget) {
+	out, codes := output(parse.DefaultLimits)
+	budget := parse.NewBudget(4 * n) // a connection gets a quarter
+	memory := budget.Memory()
+	out.Memory = &memory
+	return out, codes, budget
+}
+
+func TestContentIsLeftAsItIsWithoutMemory(t *testing.T) {
+	for encoding, window := range map[string]int64{"gzip": deflateWindow, "deflate": deflateWindow, "br": 4 << 20, "zstd": zstdWindow} {
+		t.Run(encoding, func(t *testing.T) {
+			out, codes, budget := withMemory(2*window + 64<<10) // for two contents, and what is kept of three
+			wire := encode(t, encoding, sample(10_000))
 			var sinks []*Sink
-			for range c.most + 1 {
-				s := New(out, c.encoding)
+			for range 3 {
+				s := New(out, encoding)
 				s.Write(wire[:len(wire)/2])
 				sinks = append(sinks, s)
 			}
-			if !cmp.Equal(*codes, []string{TooManyAtOnce}) {
+			if !cmp.Equal(*codes, []string{OverMemory}) {
 				t.Errorf("anomalies %q", *codes)
 			}
 			for i, s := range sinks {
 				s.Write(wire[len(wire)/2:])
-				if got := s.Finish(event.Complete); (got.Encoding == "") != (i == c.most) || got.State != event.Complete {
-					t.Errorf("content %d is %s, encoding %q", i, got.State, got.Encoding)
+				got := s.Finish(event.Complete)
+				if i < 2 && (got.Encoding != encoding || got.State != event.Complete) || i == 2 && (got.Encoding != "" || got.State != event.Truncated || got.SHA256 != "") {
+					t.Errorf("content %d is %s, encoding %q, hash %q", i, got.State, got.Encoding, got.SHA256)
 				}
+				if i == 2 && !bytes.Equal(got.Body, wire) {
+					t.Errorf("%d bytes of content %d were kept, not the %d that were sent", len(got.Body), i, len(wire))
+				}
+				s.Release()
 			}
-			if out.Windows != 0 {
-				t.Errorf("%d bytes are still reserved", out.Windows)
+			if n := budget.Used(); n != 0 {
+				t.Errorf("%d bytes were not given back", n)
 			}
 		})
+	}
+}
+
+func TestNothingIsKeptWithoutMemory(t *testing.T) {
+	out, codes, budget := withMemory(100_000)
+	var sinks [3]*Sink
+	for i := range sinks {
+		sinks[i] = New(out, "")
+		feed(sinks[i], sample(50_000), 1460)
+	}
+	if used := budget.Used(); used > 100_000 || !cmp.Equal(*codes, []string{OverMemory, OverMemory}) {
+		t.Errorf("%d bytes are held, anomalies %q", used, *codes)
+	}
+	for i, s := range sinks {
+		got := s.Finish(event.Complete)
+		if got.State != event.Complete || got.Size != 50_000 || got.SHA256 == "" || got.Truncated != (len(got.Body) < 50_000) {
+			t.Errorf("content %d is %s, %d bytes, hash %q, truncated %v", i, got.State, got.Size, got.SHA256, got.Truncated)
+		}
+		s.Release()
+	}
+	if n := budget.Used(); n != 0 {
+		t.Errorf("%d bytes were not given back", n)
+	}
+}
+
+// TestMessagesWithoutMemory: those of one stream are never taken for plain bytes, not even when there is memory again.
+func TestMessagesWithoutMemory(t *testing.T) {
+	out, codes, budget := withMemory(deflateWindow)
+	out.Memory.Take(deflateWindow)
+	i := NewInflater(out)
+	for range 2 {
+		s := i.Message()
+		s.Write([]byte{0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00}) // "Hello", RFC 7692 section 7.2.3.1
+		if got := s.Finish(event.Complete); got.State != event.Truncated || got.Size != 0 {
+			t.Errorf("got %s with %d bytes", got.State, got.Size)
+		}
+		s.Release()
+		out.Memory.Release()
+	}
+	i.Close()
+	if !cmp.Equal(*codes, []string{OverMemory}) || budget.Used() != 0 {
+		t.Errorf("anomalies %q, %d bytes were not given back", *codes, budget.Used())
 	}
 }
 

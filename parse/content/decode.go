@@ -29,10 +29,10 @@ type decoder struct {
 
 // Errors that end decompression besides those of the decompressors.
 var (
-	errSize  = errors.New("decompressed size exceeded")
-	errRatio = errors.New("compression ratio exceeded")
-	errTime  = errors.New("time exceeded")
-
+	errSize     = errors.New("decompressed size exceeded")
+	errRatio    = errors.New("compression ratio exceeded")
+	errTime     = errors.New("time exceeded")
+	errMemory   = errors.New("memory exceeded")
 	errTrailing = errors.New("bytes behind the end of the content")
 )
 
@@ -158,6 +158,8 @@ func (d *decoder) finish(err error) {
 		d.sink.cut(RatioExceeded)
 	case errors.Is(err, errTime):
 		d.sink.cut(TimeExceeded)
+	case errors.Is(err, errMemory):
+		d.sink.cut(OverMemory)
 	case d.short:
 		d.sink.state = worse(d.sink.state, event.Truncated)
 	default:

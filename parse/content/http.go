@@ -164,6 +164,11 @@ func (h *HTTP) Emit() {
 	h.out.Emit(e)
 	h.files(flow.ToServer)
 	h.files(flow.ToClient)
+	for i := range h.halves {
+		if s := h.halves[i].sink; s != nil {
+			s.Release()
+		}
+	}
 }
 
 // files emits the files of a message: those of a form, or the body itself. A form without files is none.

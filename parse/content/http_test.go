@@ -1,6 +1,7 @@
 package content
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -139,24 +140,27 @@ func form(boundary, body string, pieces func() int) []string {
 	m.end()
 	var files []string
 	for _, f := range m.files {
-		files = append(files, fmt.Sprintf("%s %s %q", f.name, f.content.State, f.content.Body))
+		files = append(files, fmt.Sprintf("%s %s %d %s", f.name, f.content.State, f.content.Size, f.content.SHA256))
 	}
 	return files
 }
 
 func TestMultipart(t *testing.T) {
 	head := func(name string) string { return "Content-Disposition: form-data; filename=" + name + "\r\n\r\n" }
+	whole := func(name int, text string) string {
+		return fmt.Sprintf("%d complete %d %x", name, len(text), sha256.Sum256([]byte(text)))
+	}
 	for _, c := range []struct {
 		name, body string
 		want       []string
 	}{
-		{"two files", "--b\r\n" + head("1") + "one\r\n--b\r\n" + head("2") + "two\r\n--b--\r\n", []string{`1 complete "one"`, `2 complete "two"`}},
-		{"bare line feeds", "--b\n" + strings.ReplaceAll(head("1"), "\r", "") + "one\n--b--\n", []string{`1 complete "one"`}},
-		{"empty files", "--b\r\n" + head("1") + "\r\n--b\r\n" + head("2") + "--b--", []string{`1 complete ""`, `2 complete ""`}},
-		{"no boundary after all", "--b\r\n" + head("1") + "x\r\n--bc\r\n-b\r\r\n--\r\n--b-\r\n--b--", []string{`1 complete "x\r\n--bc\r\n-b\r\r\n--\r\n--b-"`}},
-		{"preamble", "preamble --b\r\n--b \t\r\nX: y\r\n" + head("1") + "one\r\n--b--epilogue\r\n--b\r\n" + head("2") + "two", []string{`1 complete "one"`}},
-		{"long header", "--b\r\nX: " + strings.Repeat("y", maxPartHeader) + "\r\n" + head("1") + "one\r\n--b\r\n" + head("2") + "two\r\n--b--", []string{`2 complete "two"`}},
-		{"too many", strings.Repeat("--b\r\n"+head("1")+"\r\n", 6) + "--b--", []string{`1 complete ""`, `1 complete ""`, `1 complete ""`, `1 complete ""`}},
+		{"two files", "--b\r\n" + head("1") + "one\r\n--b\r\n" + head("2") + "two\r\n--b--\r\n", []string{whole(1, "one"), whole(2, "two")}},
+		{"bare line feeds", "--b\n" + strings.ReplaceAll(head("1"), "\r", "") + "one\n--b--\n", []string{whole(1, "one")}},
+		{"empty files", "--b\r\n" + head("1") + "\r\n--b\r\n" + head("2") + "--b--", []string{whole(1, ""), whole(2, "")}},
+		{"no boundary after all", "--b\r\n" + head("1") + "x\r\n--bc\r\n-b\r\r\n--\r\n--b-\r\n--b--", []string{whole(1, "x\r\n--bc\r\n-b\r\r\n--\r\n--b-")}},
+		{"preamble", "preamble --b\r\n--b \t\r\nX: y\r\n" + head("1") + "one\r\n--b--epilogue\r\n--b\r\n" + head("2") + "two", []string{whole(1, "one")}},
+		{"long header", "--b\r\nX: " + strings.Repeat("y", maxPartHeader) + "\r\n" + head("1") + "one\r\n--b\r\n" + head("2") + "two\r\n--b--", []string{whole(2, "two")}},
+		{"too many", strings.Repeat("--b\r\n"+head("1")+"\r\n", 6) + "--b--", []string{whole(1, ""), whole(1, ""), whole(1, ""), whole(1, "")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 1))

@@ -21,7 +21,6 @@ const (
 	bufferSize  = 4 << 10  // of encoded content
 	magicLength = 4        // of the longest beginning that tells an encoding
 
-	maxWindows    = 256 << 20 // bytes that the bodies of one connection may need at once
 	deflateWindow = 128 << 10 // with tables and buffers
 )
 
@@ -33,7 +32,7 @@ type layer struct {
 	plain   io.Reader // nil before the first Read
 	total   int64     // bytes that came out
 	undone  bool
-	window  int // bytes that it may hold, part of Output.Windows
+	window  int // bytes that it may hold, taken from Output.Memory
 }
 
 // tools are what is costly to make for a layer, so they are used again.
@@ -59,7 +58,7 @@ func (l *layer) open(r io.Reader) {
 
 // close gives back what open took. Not after a panic: the tools may be broken.
 func (l *layer) close() {
-	l.decoder.sink.out.Windows -= l.window
+	l.decoder.sink.out.Memory.Give(l.window)
 	l.tools.in.Reset(nil)
 	pool.Put(l.tools)
 }
@@ -109,9 +108,12 @@ func (l *layer) begin() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	if len(head) == 0 || !l.reserve(head) {
-		l.plain = t.in
+	l.plain = t.in
+	if len(head) == 0 {
 		return nil
+	}
+	if !l.reserve(head) {
+		return l.refuse()
 	}
 	l.undone = true
 	switch {
@@ -136,14 +138,13 @@ func (l *layer) begin() error {
 	case l.name == "zstd" && isZstd(head):
 		return l.beginZstd()
 	}
-	l.undone, l.plain = false, t.in
+	l.undone = false
 	l.decoder.sink.out.Anomaly(NotEncoded)
 	return nil
 }
 
-// reserve takes what the decompressor may need at the most from the memory of the connection.
+// reserve takes the memory that the decompressor may need at the most.
 func (l *layer) reserve(head []byte) bool {
-	out := l.decoder.sink.out
 	need := deflateWindow
 	switch l.name {
 	case "br":
@@ -151,13 +152,21 @@ func (l *layer) reserve(head []byte) bool {
 	case "zstd":
 		need = zstdWindow
 	}
-	if out.Windows+need > maxWindows {
-		out.Anomaly(TooManyAtOnce)
+	if !l.decoder.sink.out.Memory.Take(need) {
 		return false
 	}
 	l.window = need
-	out.Windows += need
 	return true
+}
+
+// refuse leaves content as it is that there is no memory for. Messages that are one stream together cannot be told apart in it:
+// they end there.
+func (l *layer) refuse() error {
+	if l.name == perMessage {
+		return errMemory
+	}
+	l.decoder.sink.cut(OverMemory)
+	return nil
 }
 
 // brotliWindow reads the window size that begins a stream, RFC 7932 section 9.1.

@@ -199,7 +199,10 @@ func (m *multipart) end() {
 
 func (m *multipart) close(state event.State) {
 	if m.sink != nil {
-		m.files = append(m.files, partFile{m.name, m.sink.Finish(state)})
+		c := m.sink.Finish(state)
+		c.Body = nil // it is in that of the form
+		m.files = append(m.files, partFile{m.name, c})
+		m.sink.Release()
 	}
 	m.sink, m.name = nil, ""
 }

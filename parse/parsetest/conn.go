@@ -17,6 +17,9 @@ var start = time.UnixMilli(1_700_000_000_000).UTC()
 // poison is what bytes are overwritten with once they are no longer valid.
 const poison = 0xAA
 
+// budget is more memory than any conversation takes.
+const budget = 1 << 40
+
 // conn is one connection: it keeps what a parser leaves and offers it again, longer.
 type conn struct {
 	protocols []parse.Protocol
@@ -24,6 +27,7 @@ type conn struct {
 	udp       bool
 
 	parser  parse.Parser
+	memory  parse.Memory
 	tail    [2][]byte // what the parser left
 	seen    time.Time
 	inside  bool // a method of the parser runs
@@ -38,6 +42,7 @@ type conn struct {
 
 func newConn(p parse.Protocol, more []parse.Protocol, limits parse.Limits) *conn {
 	c := &conn{protocols: append([]parse.Protocol{p}, more...), limits: limits, udp: p.Proto == flow.UDP, seen: start}
+	c.memory = parse.NewBudget(budget).Memory()
 	c.open(&p, nil)
 	return c
 }
@@ -51,6 +56,7 @@ func (c *conn) open(p *parse.Protocol, upgrade *parse.Upgrade) {
 		Seen:      func() time.Time { return c.seen },
 		Exhausted: func() bool { return false },
 		Limits:    c.limits,
+		Memory:    &c.memory,
 	})
 }
 
@@ -133,6 +139,9 @@ func (c *conn) end() {
 	if c.parser != nil {
 		c.call(c.parser.End)
 		c.parser = nil
+		if n := c.memory.Held(); n != 0 {
+			c.breach("%d bytes were not given back", n)
+		}
 	}
 }
 

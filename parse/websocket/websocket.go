@@ -131,5 +131,6 @@ func (p *parser) emit(s *side, m *message, state event.State) {
 		Tx: p.tx, Direction: s.dir.String(), Opcode: names[m.opcode], CloseCode: m.code, Host: p.host, URL: p.url,
 		Content: m.sink.Finish(state),
 	})
+	m.sink.Release()
 	p.tx++
 }
