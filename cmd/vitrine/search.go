@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/output"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
@@ -25,6 +26,7 @@ const pageSize = 500
 type searchOptions struct {
 	since, ca string
 	limit     int
+	full      bool
 	output    output.Options
 }
 
@@ -34,6 +36,7 @@ func newSearch() *cobra.Command {
 		Use:   "search [flags] QUERY",
 		Short: "Search the events of a server",
 		Long: `Print the events that match, the newest first, such as: vitrine search 'decrypted:yes and http.status:404'.
+Headers and bodies come with --full only: the server's audit trail has a record of each event whose content somebody looked at.
 VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one that runs on this machine.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return search(cmd, &o, args[0]) },
@@ -42,6 +45,7 @@ VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one tha
 	f.StringVar(&o.since, "since", "24h", "how far back: a `TIME` such as 15m, 24h, 7d or 2026-01-31T12:00:00Z")
 	f.IntVar(&o.limit, "limit", 100, "most events to print")
 	f.StringVarP(&o.output.Format, "output", "o", "table", "`FORMAT` of the events: json or table")
+	f.BoolVar(&o.full, "full", false, "read each event by itself, with headers, trailers and the beginnings of bodies; with -o json")
 	f.StringVar(&o.ca, "ca", "", "PEM `FILE` of the authorities or the certificate to trust")
 	return cmd
 }
@@ -52,6 +56,9 @@ func search(cmd *cobra.Command, o *searchOptions, text string) error {
 	}
 	if o.limit < 1 {
 		return usage(cmd, errors.New("--limit must be at least 1"))
+	}
+	if o.full && o.output.Format != "json" {
+		return usage(cmd, errors.New("--full is for -o json: a table has no place for headers and bodies"))
 	}
 	o.output.Width = output.Width(os.Stdout)
 	out, err := output.New(os.Stdout, o.output)
@@ -81,6 +88,13 @@ func searchPages(ctx context.Context, client *apiClient, o *searchOptions, text 
 			return err
 		}
 		for _, r := range page.Events {
+			if o.full {
+				full := new(event.Record)
+				if err := client.get(ctx, "/api/v1/events/"+r.ID.String(), nil, full); err != nil {
+					return fmt.Errorf("read event %s: %w", r.ID, err)
+				}
+				r = full
+			}
 			if err := out.Write(r); err != nil {
 				return err
 			}

@@ -14,12 +14,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
@@ -213,6 +215,19 @@ func TestUpImportsAndFinds(t *testing.T) {
 	table := up.search(t, "http.url:/1 import:"+id, "--since", "2026-01-01T00:00:00Z")
 	if table.status != 0 || !strings.Contains(table.stdout, "GET example.com/1 200") {
 		t.Errorf("%+v", table)
+	}
+	for _, full := range []bool{false, true} {
+		r := up.search(t, "http.url:/1 import:"+id, "--since", "2026-01-01T00:00:00Z", "-o", "json", "--full="+strconv.FormatBool(full))
+		var got event.Record
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || r.status != 0 {
+			t.Fatalf("%v: %+v", err, r)
+		}
+		if h := got.HTTP; (len(h.Request.Headers) > 0) != full || (string(h.Response.Body) == "ok") != full {
+			t.Errorf("with --full=%t: %s", full, r.stdout)
+		}
+	}
+	if r := up.search(t, "kind:http", "--full"); r.status != 2 || !strings.Contains(r.stderr, "-o json") {
+		t.Errorf("a table with --full: %+v", r)
 	}
 
 	up.stop(t)
