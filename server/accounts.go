@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,21 +13,6 @@ import (
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/state"
 )
-
-type signInInput struct{ Body api.SignIn }
-
-type sessionOutput struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
-	Body      api.Session
-}
-
-type sessionOnlyOutput struct{ Body api.Session }
-
-type cookieOutput struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
-}
-
-type passwordInput struct{ Body api.PasswordChange }
 
 type usersOutput struct{ Body api.Users }
 
@@ -49,14 +33,6 @@ type auditOutput struct{ Body api.Audit }
 type nothing struct{}
 
 func (s *Server) registerAccounts(a huma.API) {
-	register(s, a, operation("sign-in", http.MethodPost, "/api/v1/session", "session", Public, "Sign in",
-		"Checks the password and sets the session cookie.", http.StatusUnauthorized, http.StatusTooManyRequests), s.signIn)
-	register(s, a, operation("get-session", http.MethodGet, "/api/v1/session", "session", SignedIn, "Who am I",
-		"Returns the signed-in account."), s.getSession)
-	register(s, a, operation("sign-out", http.MethodDelete, "/api/v1/session", "session", SignedIn, "Sign out",
-		"Ends the session."), s.signOut)
-	register(s, a, operation("change-password", http.MethodPut, "/api/v1/account/password", "session", SignedIn, "Change my password",
-		"Replaces the password of the signed-in account and ends its other sessions.", http.StatusUnprocessableEntity, http.StatusTooManyRequests), s.changePassword)
 	register(s, a, operation("list-users", http.MethodGet, "/api/v1/users", "system", CanAdminister, "List accounts",
 		"Returns all accounts."), s.listUsers)
 	register(s, a, operation("create-user", http.MethodPost, "/api/v1/users", "system", CanAdminister, "Make an account",
@@ -65,115 +41,6 @@ func (s *Server) registerAccounts(a huma.API) {
 		"Deletes an account with its tokens and ends its sessions. The last administrator stays.", http.StatusNotFound, http.StatusConflict), s.deleteUser)
 	register(s, a, operation("list-audit", http.MethodGet, "/api/v1/audit", "system", CanAdminister, "Read the audit trail",
 		"Returns who signed in, looked at content, downloaded and imported, the newest first."), s.listAudit)
-}
-
-// signIn checks a password. Guessing is slowed down, see throttle, and an account that does not exist is answered like a wrong
-// password, after the same time.
-func (s *Server) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
-	name := strings.ToLower(strings.TrimSpace(in.Body.Username))
-	u, err := s.checkPassword(ctx, name, in.Body.Password)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := s.deps.State.NewSession(ctx, u.Name, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.audit(ctx, u.Name, "session.start", "", state.OK); err != nil {
-		return nil, err
-	}
-	return &sessionOutput{SetCookie: sessionCookie(secret), Body: s.sessionOf(u.Name, u.Role)}, nil
-}
-
-// checkPassword returns the account, or an answer for the caller.
-func (s *Server) checkPassword(ctx context.Context, name, password string) (state.User, error) {
-	now, from := time.Now(), address(ctx)
-	tries := s.signIns.bucketsFor(now, name, from)
-	if wait := s.signIns.take(now, tries...); wait > 0 {
-		seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
-		return state.User{}, huma.ErrorWithHeaders(
-			huma.Error429TooManyRequests("Too many wrong passwords came for this account or from this network. Try again in "+seconds+" seconds."),
-			http.Header{"Retry-After": {seconds}})
-	}
-	select {
-	case s.hashing <- struct{}{}:
-		defer func() { <-s.hashing }()
-	case <-ctx.Done():
-		return state.User{}, ctx.Err()
-	}
-	u, err := s.deps.State.CheckPassword(ctx, name, password)
-	if errors.Is(err, state.ErrNotFound) {
-		_ = s.audit(ctx, "", "session.start", name, state.Denied)
-		return state.User{}, huma.Error401Unauthorized("The account name or the password is wrong.")
-	}
-	if err == nil {
-		s.signIns.giveBack(tries...)
-		s.signIns.remember(now, name, from)
-	}
-	return u, err
-}
-
-// rememberSignIns reads from where accounts signed in lately, so that a restart does not forget it.
-func (s *Server) rememberSignIns(ctx context.Context) error {
-	entries, err := s.deps.State.AuditEntries(ctx, throttleMax)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Action == "session.start" && e.Outcome == state.OK {
-			s.signIns.remember(e.Time, e.Actor, e.Address)
-		}
-	}
-	return nil
-}
-
-// sessionCookie returns the cookie that carries a session; an empty secret removes it.
-func sessionCookie(secret string) http.Cookie {
-	c := http.Cookie{Name: cookieName, Value: secret, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
-	if secret == "" {
-		c.MaxAge = -1
-	}
-	return c
-}
-
-func (s *Server) sessionOf(name string, role state.Role) api.Session {
-	out := api.Session{User: api.User{Name: name, Role: string(role)}, Permissions: []string{}, Version: s.cfg.Version}
-	for _, p := range permissionsOf(role) {
-		out.Permissions = append(out.Permissions, string(p))
-	}
-	return out
-}
-
-func (s *Server) getSession(ctx context.Context, _ *nothing) (*sessionOnlyOutput, error) {
-	p := caller(ctx)
-	return &sessionOnlyOutput{s.sessionOf(p.name, p.role)}, nil
-}
-
-func (s *Server) signOut(ctx context.Context, _ *nothing) (*cookieOutput, error) {
-	p := caller(ctx)
-	if err := s.deps.State.EndSession(ctx, p.session); err != nil {
-		return nil, err
-	}
-	_ = s.audit(ctx, p.name, "session.end", "", state.OK)
-	return &cookieOutput{sessionCookie("")}, nil
-}
-
-func (s *Server) changePassword(ctx context.Context, in *passwordInput) (*nothing, error) {
-	p := caller(ctx)
-	if p.session == "" {
-		return nil, huma.Error403Forbidden("A token has no password. Sign in to change yours.")
-	}
-	if _, err := s.checkPassword(ctx, p.name, in.Body.Old); err != nil {
-		var e huma.StatusError
-		if errors.As(err, &e) && e.GetStatus() == http.StatusUnauthorized { // 401 would say that the session is over
-			return nil, huma.Error422UnprocessableEntity("The present password is wrong.", &huma.ErrorDetail{Message: "wrong password", Location: "body.old"})
-		}
-		return nil, err
-	}
-	if err := s.deps.State.SetPassword(ctx, p.name, in.Body.New, p.session); err != nil {
-		return nil, err
-	}
-	return &nothing{}, s.audit(ctx, p.name, "account.password", p.name, state.OK)
 }
 
 func (s *Server) listUsers(ctx context.Context, _ *nothing) (*usersOutput, error) {
@@ -223,4 +90,103 @@ func (s *Server) listAudit(ctx context.Context, in *auditInput) (*auditOutput, e
 		})
 	}
 	return out, nil
+}
+
+type newTokenInput struct{ Body api.NewToken }
+
+type issuedTokenOutput struct{ Body api.IssuedToken }
+
+type tokensOutput struct{ Body api.Tokens }
+
+type tokenIDInput struct {
+	ID string `path:"id" maxLength:"64" doc:"Token id"`
+}
+
+func (s *Server) registerTokens(a huma.API) {
+	register(s, a, operation("create-token", http.MethodPost, "/api/v1/tokens", "tokens", SignedIn, "Make an API token",
+		"Makes a token and shows its secret this once. It can do no more than its maker. It ends with the maker's account; made with another token, "+
+			"it ends with that one too.", http.StatusConflict), s.createToken)
+	register(s, a, operation("list-tokens", http.MethodGet, "/api/v1/tokens", "tokens", SignedIn, "List API tokens",
+		"Returns the tokens of the signed-in account; those of everybody to an administrator; to another token, itself and those made with it."), s.listTokens)
+	register(s, a, operation("revoke-token", http.MethodDelete, "/api/v1/tokens/{id}", "tokens", SignedIn, "Revoke an API token",
+		"Ends a token at once, and the tokens that were made with it. The list says which can be revoked.", http.StatusNotFound), s.revokeToken)
+}
+
+// createToken hands on what the caller may do, or less: neither more rights nor, if the caller is a token, more time.
+func (s *Server) createToken(ctx context.Context, in *newTokenInput) (*issuedTokenOutput, error) {
+	p, now := caller(ctx), time.Now()
+	t := state.Token{Name: in.Body.Name, Role: state.Role(in.Body.Role), Owner: p.name, Created: now}
+	if p.token != "" {
+		t.Owner, t.Parent = p.issued.Owner, p.issued.ID
+	}
+	if in.Body.Expires != nil {
+		t.Expires = in.Body.Expires.UTC().Truncate(time.Second)
+		if !t.Expires.After(now) {
+			return nil, huma.Error422UnprocessableEntity("The token would have expired already.", &huma.ErrorDetail{Message: "must be in the future", Location: "body.expires"})
+		}
+	}
+	if !p.mayGive(t.Role) {
+		_ = s.audit(ctx, p.name, "token.create", t.Name, state.Denied)
+		return nil, huma.Error403Forbidden("The role " + string(p.role) + " can't make a token with the role " + string(t.Role) +
+			": a token may do at most what its maker may. Choose another role, or ask an administrator for the token.")
+	}
+	if end := p.issued.Expires; !end.IsZero() && (t.Expires.IsZero() || t.Expires.After(end)) {
+		_ = s.audit(ctx, p.name, "token.create", t.Name, state.Denied)
+		return nil, huma.Error403Forbidden("This token expires at " + end.Format(time.RFC3339) + ": one that is made with it must not last longer. Choose an earlier end.")
+	}
+	secret, t, err := s.deps.State.NewToken(ctx, t)
+	if errors.Is(err, state.ErrExists) {
+		return nil, huma.Error409Conflict("There is a token of this name already. Choose another name, or revoke that one.")
+	}
+	if errors.Is(err, state.ErrTooMany) {
+		return nil, huma.Error409Conflict("There are " + strconv.Itoa(state.MaxTokens) + " tokens of this owner, and no more are allowed. Revoke some that are not used.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &issuedTokenOutput{api.IssuedToken{Token: tokenOf(t), Secret: secret}}, s.audit(ctx, p.name, "token.create", t.Name, state.OK)
+}
+
+// tokensOf is what a principal sees and revokes.
+func tokensOf(p principal) state.TokenScope {
+	if p.token != "" {
+		return state.TokenScope{All: p.may(CanAdminister), Token: p.issued.ID}
+	}
+	return state.TokenScope{All: p.may(CanAdminister), Owner: p.name}
+}
+
+func (s *Server) listTokens(ctx context.Context, _ *nothing) (*tokensOutput, error) {
+	tokens, err := s.deps.State.Tokens(ctx, tokensOf(caller(ctx)))
+	if err != nil {
+		return nil, err
+	}
+	out := &tokensOutput{api.Tokens{Tokens: []api.Token{}}}
+	for _, t := range tokens {
+		out.Body.Tokens = append(out.Body.Tokens, tokenOf(t))
+	}
+	return out, nil
+}
+
+func (s *Server) revokeToken(ctx context.Context, in *tokenIDInput) (*nothing, error) {
+	p := caller(ctx)
+	err := s.deps.State.RevokeToken(ctx, tokensOf(p), in.ID)
+	if errors.Is(err, state.ErrNotFound) {
+		_ = s.audit(ctx, p.name, "token.revoke", in.ID, state.FailedToDo)
+		return nil, huma.Error404NotFound("There is no token with this id, or it belongs to somebody else.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &nothing{}, s.audit(ctx, p.name, "token.revoke", in.ID, state.OK)
+}
+
+func tokenOf(t state.Token) api.Token {
+	out := api.Token{ID: t.ID, Name: t.Name, Role: string(t.Role), Owner: t.Owner, Created: t.Created}
+	if !t.Expires.IsZero() {
+		out.Expires = &t.Expires
+	}
+	if !t.LastUsed.IsZero() {
+		out.LastUsed = &t.LastUsed
+	}
+	return out
 }

@@ -63,6 +63,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 		DefaultFormat: "application/json",
 	})
 	api.UseMiddleware(s.authorize(api))
+	s.registerSessions(api)
 	s.registerAccounts(api)
 	s.registerTokens(api)
 	s.registerEvents(api)
