@@ -93,7 +93,7 @@ export interface paths {
         };
         /**
          * Search events
-         * @description Returns matching events without bodies, the newest first. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.
+         * @description Returns matching events without bodies, headers and trailers, the newest first. For those who may read content, the search is recorded in the audit trail. An error in the search is answered with 422; errors[0].value has the byte offsets start and end and may have a suggestion.
          */
         get: operations["search-events"];
         put?: never;
@@ -133,7 +133,7 @@ export interface paths {
         };
         /**
          * Follow new events
-         * @description A stream of server-sent events: record (data: a Record without bodies) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s.
+         * @description A stream of server-sent events: record (data: a Record without bodies, headers and trailers) for each new match, dropped (data: Dropped) when the reader was too slow for some, and a comment every 15 s. For those who may read content, it is recorded in the audit trail.
          */
         get: operations["live-events"];
         put?: never;
@@ -153,7 +153,7 @@ export interface paths {
         };
         /**
          * Read one event
-         * @description Returns the event with its bodies, for those who may read content. The look is recorded in the audit trail.
+         * @description Returns the event with its bodies, headers and trailers, for those who may read content. The look is recorded in the audit trail.
          */
         get: operations["get-event"];
         put?: never;
@@ -750,7 +750,7 @@ export interface components {
             type: string;
         };
         Events: {
-            /** @description Events without bodies, the newest first */
+            /** @description Events without bodies, headers and trailers, the newest first */
             events: components["schemas"]["Record"][];
             /** @description Give this as cursor to get the next page; missing on the last page */
             next_cursor?: string;
@@ -1640,6 +1640,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -1651,6 +1660,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1789,6 +1807,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -1800,6 +1827,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1863,6 +1899,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -1874,6 +1919,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2008,6 +2062,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -2019,6 +2082,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2436,6 +2508,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -2447,6 +2528,15 @@ export interface operations {
             };
             /** @description Service Unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Gateway Timeout */
+            504: {
                 headers: {
                     [name: string]: unknown;
                 };
