@@ -38,6 +38,7 @@ func (e *Error) Error() string { return e.Message }
 // ClickHouse's numbers of errors that a caller reacts to.
 const (
 	codeTooManyQueries = 202
+	codeNoSuchPart     = 232
 	codeMemoryLimit    = 241
 	codeNotEnoughSpace = 243
 	codeTooManyParts   = 252
@@ -165,7 +166,7 @@ func (c *client) insert(ctx context.Context, table string, rows int, in proto.In
 	}
 	args := c.args(ctx, nil)
 	args.Set("query", sql.String())
-	args.Set("max_partitions_per_insert_block", "0") // an import may span any number of days
+	args.Set("max_partitions_per_insert_block", "0") // an import may span any number of weeks; the schema bounds them
 	// Indexes are made by the first merge: a new part is small enough to be looked through, and each index is two more
 	// files to be synced.
 	args.Set("materialize_skip_indexes_on_insert", "0")

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -12,35 +14,47 @@ import (
 	"github.com/vitrine-ndr/vitrine/store/query"
 )
 
-// partInfo is one part of the table: a sorted piece of one partition, which is a day.
+// partInfo is one part of the table: a sorted piece of one partition, which is a week.
 type partInfo struct {
-	name, partition string
-	oldest, newest  time.Time // of its events, to the second
-	written         time.Time // when the part was made, by an insert or a merge
-	rows, bytes     uint64
+	name           string
+	oldest, newest time.Time // of its events, to the second
+	written        time.Time // when the part was made, by an insert or a merge
+	rows, bytes    uint64
+}
+
+// age is what parts are ordered by: the time of the newest event. Events that claim to come from the future are as old as their
+// part, so that they do not outlive those of today.
+func (p partInfo) age() time.Time {
+	if p.newest.After(p.written) {
+		return p.written
+	}
+	return p.newest
 }
 
 // parts returns the parts of the table, the oldest first.
 func (db *DB) parts(ctx context.Context) ([]partInfo, error) {
 	var (
-		name, partition         proto.ColStr
+		name                    proto.ColStr
 		oldest, newest, written proto.ColDateTime
 		rows, bytes             proto.ColUInt64
 		out                     []partInfo
 	)
-	err := db.client.query(ctx, `SELECT name, partition_id, min_time, max_time, modification_time, rows, bytes_on_disk FROM system.parts
-		WHERE database = currentDatabase() AND table = 'events' AND active ORDER BY partition_id, max_time, name`, nil,
-		proto.Results{{Name: "name", Data: &name}, {Name: "partition_id", Data: &partition}, {Name: "min_time", Data: &oldest},
+	err := db.client.query(ctx, `SELECT name, min_time, max_time, modification_time, rows, bytes_on_disk FROM system.parts
+		WHERE database = currentDatabase() AND table = 'events' AND active`, nil,
+		proto.Results{{Name: "name", Data: &name}, {Name: "min_time", Data: &oldest},
 			{Name: "max_time", Data: &newest}, {Name: "modification_time", Data: &written}, {Name: "rows", Data: &rows}, {Name: "bytes_on_disk", Data: &bytes}},
 		func(n int) error {
 			for i := range n {
-				out = append(out, partInfo{name.Row(i), partition.Row(i), oldest.Row(i).UTC(), newest.Row(i).UTC(), written.Row(i).UTC(), rows.Row(i), bytes.Row(i)})
+				out = append(out, partInfo{name.Row(i), oldest.Row(i).UTC(), newest.Row(i).UTC(), written.Row(i).UTC(), rows.Row(i), bytes.Row(i)})
 			}
 			return nil
 		})
 	if err != nil {
 		return nil, fmt.Errorf("read parts: %w", err)
 	}
+	slices.SortFunc(out, func(a, b partInfo) int {
+		return cmp.Or(a.age().Compare(b.age()), a.newest.Compare(b.newest), strings.Compare(a.name, b.name))
+	})
 	return out, nil
 }
 
@@ -61,7 +75,7 @@ func (db *DB) Run(ctx context.Context) error {
 	}
 }
 
-// Retain drops events that are beyond a limit of the Retention: whole days by age, then the oldest events by disk space.
+// Retain drops events that are beyond a limit of the Retention: those that are too old, then the oldest by disk space.
 func (db *DB) Retain(ctx context.Context, now time.Time) error {
 	db.room.Lock()
 	defer db.room.Unlock()
@@ -84,33 +98,22 @@ func (db *DB) Retain(ctx context.Context, now time.Time) error {
 	return err
 }
 
-// dropOld drops the days whose events are all too old, and returns the parts that are left. A day stays as long after
-// something was written to it: an old capture that is imported today is there for its time too.
+// dropOld drops the parts that were written too long ago, and returns those that are left. The time of their events does not count:
+// an old capture that is imported today is there for its time too, and one from the future not for ever.
 func (db *DB) dropOld(ctx context.Context, parts []partInfo, now time.Time) ([]partInfo, error) {
 	if db.cfg.Retention.MaxAge <= 0 {
 		return parts, nil
 	}
 	limit := now.Add(-db.cfg.Retention.MaxAge).UTC().Truncate(24 * time.Hour)
 	var left []partInfo
-	for len(parts) > 0 {
-		n := samePartition(parts)
-		day := parts[:n]
-		if slices.ContainsFunc(day, func(p partInfo) bool { return !p.newest.Before(limit) || !p.written.Before(limit) }) {
-			left = append(left, day...)
-		} else if err := db.drop(ctx, "PARTITION ID", day[0].partition, day); err != nil {
+	for _, p := range parts {
+		if !p.written.Before(limit) {
+			left = append(left, p)
+		} else if err := db.drop(ctx, p); err != nil {
 			return nil, err
 		}
-		parts = parts[n:]
 	}
 	return left, nil
-}
-
-// samePartition returns how many of the parts are in the partition of the first.
-func samePartition(parts []partInfo) (n int) {
-	for n < len(parts) && parts[n].partition == parts[0].partition {
-		n++
-	}
-	return n
 }
 
 // Defaults of Retention.MinFree.
@@ -162,23 +165,15 @@ func (db *DB) makeRoom(ctx context.Context) error {
 	return err
 }
 
-// dropOldest frees as many bytes: whole days while there are several, then the parts of the last one. Nothing of it needs
-// space. The newest part always stays.
+// dropOldest frees as many bytes, part by part. Nothing of it needs space. The newest part always stays.
 func (db *DB) dropOldest(ctx context.Context, parts []partInfo, want int64) (freed int64, err error) {
 	var until time.Time
-	for freed < want && len(parts) > 1 {
-		what, name, n := "PARTITION ID", parts[0].partition, samePartition(parts)
-		if n == len(parts) {
-			what, name, n = "PART", parts[0].name, 1
-		}
-		if err := db.drop(ctx, what, name, parts[:n]); err != nil {
+	for ; freed < want && len(parts) > 1; parts = parts[1:] {
+		if err := db.drop(ctx, parts[0]); err != nil {
 			return freed, err
 		}
-		for _, p := range parts[:n] {
-			freed += int64(p.bytes)
-			until = p.newest
-		}
-		parts = parts[n:]
+		freed += int64(parts[0].bytes)
+		until = parts[0].age()
 	}
 	if freed > 0 {
 		db.alarms.raise(AlarmEarly, fmt.Sprintf("disk space is short: events up to %s were dropped before their time; make space, or lower the retention", until.Format(time.DateTime)))
@@ -186,15 +181,16 @@ func (db *DB) dropOldest(ctx context.Context, parts []partInfo, want int64) (fre
 	return freed, nil
 }
 
-func (db *DB) drop(ctx context.Context, what, name string, parts []partInfo) error {
-	if err := db.client.exec(ctx, "ALTER TABLE events DROP "+what+" {name:String}", query.Param{Name: "name", Value: name}); err != nil {
+// drop drops a part. It may have been merged into another one since it was listed: then that is found the next time.
+func (db *DB) drop(ctx context.Context, p partInfo) error {
+	err := db.client.exec(ctx, "ALTER TABLE events DROP PART {name:String}", query.Param{Name: "name", Value: p.name})
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeNoSuchPart {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("drop old events: %w", err)
 	}
-	var rows uint64
-	for _, p := range parts {
-		rows += p.rows
-	}
-	db.counts.dropped.Add(float64(rows))
-	db.log.Info("old events dropped", "events", rows, "until", parts[len(parts)-1].newest)
+	db.counts.dropped.Add(float64(p.rows))
+	db.log.Info("old events dropped", "events", p.rows, "until", p.newest)
 	return nil
 }

@@ -74,9 +74,9 @@ var migrations = []func() []string{
 }
 
 // createEvents makes the table in its newest form. Rows of the same time and id are one event that was stored twice, and
-// become one. A day is a partition, which is how old events are dropped. Parts stay small enough for the oldest to be
-// dropped by itself. An insert is on disk before it is acknowledged; what was merged is kept until the kernel has surely
-// written what it was merged into.
+// become one. A week is a partition; what is far from our time shares one, because hostile captures have any time they like, and
+// each partition costs memory. Parts stay small, since a part is what retention drops. An insert is on disk before it is
+// acknowledged; what was merged is kept until the kernel has surely written what it was merged into.
 func createEvents() string {
 	var defs []string
 	for i := range event.Fields {
@@ -89,7 +89,7 @@ func createEvents() string {
 		}
 	}
 	return "CREATE TABLE events (" + strings.Join(defs, ", ") + `) ENGINE = ReplacingMergeTree
-		PARTITION BY toDate(time) ORDER BY (time, id)
+		PARTITION BY toMonday(least(greatest(toDate(time), toDate('2025-01-01')), toDate('2035-01-01'))) ORDER BY (time, id)
 		SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, old_parts_lifetime = 60,
 			max_bytes_to_merge_at_max_space_in_pool = 4294967296, max_compress_block_size = 262144`
 }

@@ -38,7 +38,7 @@ type Embedded struct {
 
 // Retention says when the oldest events are dropped. The first limit that is met decides.
 type Retention struct {
-	MaxAge   time.Duration // of events, and since they were stored, in whole days; 0: no limit
+	MaxAge   time.Duration // since events were stored; up to a week more, since they are dropped by the part; 0: no limit
 	MaxBytes int64         // of disk space for events; 0: no limit
 	MinFree  int64         // bytes of the disk that stay free; 0: a twentieth of the disk, 10 GiB at the most
 }
