@@ -57,7 +57,7 @@ type Stats struct {
 	Streams    uint64 // opened
 	Events     uint64 // emitted
 	Plaintext  uint64 // bytes inspected
-	Anomalies  uint64 // among Events
+	Anomalies  uint64 // found; up to maxAnomalies of a connection are among Events
 	Unknown    uint64 // streams in which something was of no known protocol
 	GaveUp     uint64 // parsers that could not go on
 	Stalled    uint64 // parsers that waited for more than they may keep

@@ -112,31 +112,6 @@ func (s *Sink) plain(b []byte) {
 	}
 }
 
-// keep keeps the beginning of the content.
-func (s *Sink) keep(b []byte) {
-	most := max(s.out.Limits.Body, typeBytes)
-	n := min(most-len(s.kept), len(b))
-	if n <= 0 || s.full {
-		return
-	}
-	if need := len(s.kept) + n; need > s.held {
-		room := min(max(need, 2*s.held), most)
-		if s.full = !s.out.Memory.Take(room - s.held); s.full {
-			s.out.Anomaly(OverMemory)
-			return
-		}
-		s.held = room
-		s.kept = append(make([]byte, 0, room), s.kept...)
-	}
-	s.kept = append(s.kept, b[:n]...)
-}
-
-// Release gives back the memory of the Content's body. Whoever has that by now answers for it.
-func (s *Sink) Release() {
-	s.out.Memory.Give(s.held)
-	s.held, s.kept = 0, nil
-}
-
 // cut notes why decompression ends before the content does.
 func (s *Sink) cut(code string) {
 	s.out.Anomaly(code)

@@ -143,45 +143,6 @@ func (l *layer) begin() error {
 	return nil
 }
 
-// reserve takes the memory that the decompressor may need at the most.
-func (l *layer) reserve(head []byte) bool {
-	need := deflateWindow
-	switch l.name {
-	case "br":
-		need = brotliWindow(head[0])
-	case "zstd":
-		need = zstdWindow
-	}
-	if !l.decoder.sink.out.Memory.Take(need) {
-		return false
-	}
-	l.window = need
-	return true
-}
-
-// refuse leaves content as it is that there is no memory for. Messages that are one stream together cannot be told apart in it:
-// they end there.
-func (l *layer) refuse() error {
-	if l.name == perMessage {
-		return errMemory
-	}
-	l.decoder.sink.cut(OverMemory)
-	return nil
-}
-
-// brotliWindow reads the window size that begins a stream, RFC 7932 section 9.1.
-func brotliWindow(first byte) int {
-	switch {
-	case first&1 == 0:
-		return 1 << 16
-	case first>>1&7 != 0:
-		return 1 << (17 + first>>1&7)
-	case first>>4&7 == 0:
-		return 1 << 17
-	}
-	return 1 << (8 + first>>4&7)
-}
-
 func (l *layer) beginZlib() (err error) {
 	t := l.tools
 	if t.zlib == nil {
