@@ -27,8 +27,10 @@ func realInspector(memory int64) (*Inspector, *[]string) {
 	}), codes
 }
 
-func begin(i *Inspector, steps ...step) func() {
-	s := i.Open(flow.NewConn(0, flow.Tuple{Proto: flow.TCP}, time.Unix(0, 0)))
+func begin(i *Inspector, steps ...step) func() { return beginProto(i, flow.TCP, steps...) }
+
+func beginProto(i *Inspector, proto flow.Proto, steps ...step) func() {
+	s := i.Open(flow.NewConn(0, flow.Tuple{Proto: proto}, time.Unix(0, 0)))
 	for _, st := range steps {
 		if st.data == "" {
 			s.Gap(st.dir, time.Unix(1, 0), 0)
@@ -142,5 +144,47 @@ func TestMemoryOfAllConnectionsIsBounded(t *testing.T) {
 	}
 	if n := i.Stats().Memory; n != 0 {
 		t.Errorf("%d bytes were not given back", n)
+	}
+}
+
+// TestOpenTransactionsGiveWay: without memory, the oldest open transactions of a connection end early.
+func TestOpenTransactionsGiveWay(t *testing.T) {
+	const memory = 4 << 20 // 1 MiB a connection
+	preface := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	tests := map[string]struct {
+		proto  flow.Proto
+		before string
+		unit   func(k int) string // about 16 kB
+	}{
+		"http1": {flow.TCP, "", func(int) string { return "GET / HTTP/1.1\r\nHost: a\r\nA: " + strings.Repeat("x", 16_000) + "\r\n\r\n" }},
+		"http2": {flow.TCP, preface, func(k int) string {
+			block := "\x82\x84\x86\x00\x01a\x7f\x81\x7c" + strings.Repeat("x", 16_000)
+			return string(append([]byte{0, byte(len(block) >> 8), byte(len(block)), 1, 5, 0, 0, byte(k >> 7), byte(k<<1 | 1)}, block...))
+		}},
+		"dns": {flow.UDP, "", func(k int) string {
+			data := strings.Repeat("\xff"+strings.Repeat("x", 255), 62)
+			return string([]byte{byte(k >> 8), byte(k)}) + "\x28\x00\x00\x01\x00\x00\x00\x01\x00\x00\x01a\x00\x00\x06\x00\x01" +
+				"\xc0\x0c\x00\x10\x00\x01\x00\x00\x00\x00" + string([]byte{byte(len(data) >> 8), byte(len(data))}) + data
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			i, codes := realInspector(memory)
+			transactions := func() int { return int(i.Stats().Events) - len(*codes) }
+			steps := []step{{toS, tt.before + tt.unit(0)}}
+			for k := range 150 { // 2.4 MB
+				steps = append(steps, step{toS, tt.unit(k + 1)})
+			}
+			end := beginProto(i, tt.proto, steps...)
+			if early := transactions(); early < 50 || early > 120 {
+				t.Errorf("%d of 151 transactions have ended early", early)
+			}
+			if end(); transactions() != 151+1 {
+				t.Errorf("%d events, want those of 151 transactions and of the connection", transactions())
+			}
+			if n := i.Stats().Memory; n != 0 {
+				t.Errorf("%d bytes were not given back", n)
+			}
+		})
 	}
 }

@@ -51,10 +51,14 @@ type key struct {
 	typ  uint16
 }
 
+// queryCost is what a query costs beyond its name, or a record beyond its text.
+const queryCost = 64
+
 type query struct {
 	key
-	seen time.Time
-	body *event.DNS
+	seen  time.Time
+	body  *event.DNS
+	taken int // of Output.Memory
 }
 
 func newPairing(out parse.Output) *pairing {
@@ -86,12 +90,30 @@ func (p *pairing) asked(dir flow.Direction, m *message) {
 	m.fill(q.body)
 	if old := p.queries[q.key]; old != nil {
 		p.out.Emit(p.forget(old).body)
-	} else if p.order.Len() >= max(p.out.Limits.Open, 1) {
+	}
+	for p.order.Len() > 0 && (p.order.Len() >= max(p.out.Limits.Open, 1) || !p.take(q)) {
 		p.out.Emit(p.forget(p.order.Front()).body)
 	}
 	e := p.order.PushBack(q)
 	p.queries[q.key] = e
 	p.latest[q.id] = e
+}
+
+// take takes memory for a query that has others before it: that of a single one is bounded well enough.
+func (p *pairing) take(q *query) bool {
+	if q.taken > 0 {
+		return true
+	}
+	size := len(q.name) + queryCost
+	for _, records := range [...][]string{q.body.Answers, q.body.Authority} { // of an update, or by multicast
+		for _, r := range records {
+			size += len(r) + queryCost
+		}
+	}
+	if p.out.Memory.Take(size) {
+		q.taken = size
+	}
+	return q.taken > 0
 }
 
 func (p *pairing) answered(dir flow.Direction, m *message) {
@@ -130,6 +152,7 @@ func (p *pairing) find(dir flow.Direction, m *message) *list.Element {
 // forget takes an open query out of the table.
 func (p *pairing) forget(e *list.Element) *query {
 	q := p.order.Remove(e).(*query)
+	p.out.Memory.Give(q.taken)
 	delete(p.queries, q.key)
 	if p.latest[q.id] == e {
 		delete(p.latest, q.id)

@@ -239,13 +239,21 @@ func (p *parser) know(s *side) []string {
 func (p *parser) request(s *side) *exchange {
 	x := p.newExchange(s)
 	x.method, x.held = s.head.method, s.head.size+p.out.Limits.Body
-	for len(p.open) > 0 && (len(p.open) >= p.out.Limits.Open || p.held+x.held > maxHeld) {
+	for len(p.open) > 0 && (len(p.open) >= p.out.Limits.Open || p.held+x.held > maxHeld || !x.take(&p.out, s.head.size)) {
 		p.note(s, tooManyOpen)
 		p.early++
 		p.emitOldest(event.Truncated)
 	}
 	p.open, p.held = append(p.open, x), p.held+x.held
 	return x
+}
+
+// take takes memory for the head of a request that has others before it: that of a single one is bounded well enough.
+func (x *exchange) take(out *parse.Output, n int) bool {
+	if x.taken == 0 && out.Memory.Take(n) {
+		x.taken = n
+	}
+	return x.taken > 0
 }
 
 // response returns the transaction that a response belongs to: a new one if its request was not seen.

@@ -29,6 +29,7 @@ type exchange struct {
 	next     string // what the client would like to speak afterwards: CONNECT, or the value of its Upgrade header
 	doubtful bool   // its response may have been lost in a gap
 	held     int    // bytes that it may hold until the response comes
+	taken    int    // of Output.Memory, for its head
 }
 
 // side is one direction: a state that takes the next bytes, and what it needs.
@@ -143,6 +144,7 @@ func (p *parser) pop() *exchange {
 	x := p.open[0]
 	p.open[0], p.open = nil, p.open[1:]
 	p.held -= x.held
+	p.out.Memory.Give(x.taken)
 	return x
 }
 

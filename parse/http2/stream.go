@@ -25,6 +25,7 @@ type stream struct {
 	http  *content.HTTP
 	side  [2]side
 	size  int       // of its header fields
+	taken int       // of Output.Memory, for those
 	reset time.Time // when one side gave it up, zero if none has
 	place *list.Element
 }
@@ -141,12 +142,20 @@ func (p *parser) message(dir flow.Direction, f frame, m *fields) {
 	}
 }
 
-// hold counts header fields that a stream keeps. The oldest other streams are given up if there are too many.
+// hold counts header fields that a stream keeps. The oldest other streams are given up if there are too many, or no memory: that of a
+// single one is bounded well enough.
 func (p *parser) hold(s *stream, m *fields) {
 	size := p.out.Limits.Header - max(m.room, 0)
 	s.size += size
 	p.held += size
-	for p.held > heldHeaders*p.out.Limits.Header && p.order.Len() > 1 {
+	for taken := false; p.order.Len() > 1; {
+		if !taken && p.out.Memory.Take(size) {
+			taken = true
+			s.taken += size
+		}
+		if taken && p.held <= heldHeaders*p.out.Limits.Header {
+			return
+		}
 		oldest := p.order.Front()
 		if oldest == s.place {
 			oldest = oldest.Next()
@@ -254,6 +263,7 @@ func (p *parser) finish(s *stream) {
 		s.http.End(flow.Direction(dir), s.state(flow.Direction(dir), event.Truncated))
 	}
 	p.held -= s.size
+	p.out.Memory.Give(s.taken)
 	p.order.Remove(s.place)
 	delete(p.streams, s.id)
 	p.closed[p.closing%len(p.closed)] = s.id
