@@ -40,11 +40,13 @@ func (db *DB) append(ctx context.Context, recs []*event.Record, again bool) erro
 		if err == nil {
 			db.alarms.clear(AlarmDown)
 			db.alarms.clear(AlarmFull)
+			db.noteInsert(recs, nil, time.Now())
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		db.noteInsert(recs, err, time.Now())
 		switch {
 		case isFull(err):
 			if roomErr := db.makeRoom(ctx); roomErr != nil {
@@ -64,6 +66,47 @@ func (db *DB) append(ctx context.Context, recs []*event.Record, again bool) erro
 			return ctx.Err()
 		case <-time.After(pause):
 		}
+	}
+}
+
+// When inserts that fail become an alarm.
+const (
+	stuckAfter  = 30 * time.Second
+	forgetAfter = 5 * time.Minute // a batch that is tried no more has gone, or found another way
+)
+
+// failing is a batch that the database has not taken: from when to when it was tried.
+type failing struct{ first, last time.Time }
+
+// noteInsert keeps the outcome of an insert, and raises an alarm when one and the same batch has failed for long. The batch is known
+// by its first event, since those beside it may well be stored.
+func (db *DB) noteInsert(recs []*event.Record, err error, now time.Time) {
+	if len(recs) == 0 {
+		return
+	}
+	db.inserts.Lock()
+	defer db.inserts.Unlock()
+	id := recs[0].ID
+	if err == nil {
+		delete(db.failing, id)
+	} else if f, ok := db.failing[id]; ok {
+		db.failing[id] = failing{f.first, now}
+	} else {
+		db.failing[id] = failing{now, now}
+	}
+	stuck := false
+	for id, f := range db.failing {
+		if now.Sub(f.last) > forgetAfter {
+			delete(db.failing, id)
+		} else if f.last.Sub(f.first) >= stuckAfter {
+			stuck = true
+		}
+	}
+	switch {
+	case !stuck:
+		db.alarms.clear(AlarmInserts)
+	case err != nil:
+		db.alarms.raise(AlarmInserts, "events have not been stored for more than "+stuckAfter.String()+" and wait on the bus: "+err.Error())
 	}
 }
 

@@ -159,3 +159,53 @@ func TestAppendRefusesForGood(t *testing.T) {
 		t.Errorf("append without a table: %v, want UNKNOWN_TABLE", err)
 	}
 }
+
+// A batch that the database refuses again and again is reported, also while others are stored.
+func TestInsertsThatFailForLongAreReported(t *testing.T) {
+	db := openDB(t, Retention{})
+	if err := db.client.exec(t.Context(), "RENAME TABLE events TO elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	bad, good := []*event.Record{small(1, time.Now())}, []*event.Record{small(2, time.Now())}
+	refused := func(want []string) {
+		t.Helper()
+		if err := db.Append(t.Context(), bad); err == nil {
+			t.Fatal("an insert without a table did not fail")
+		}
+		if diff := cmp.Diff(want, codes(db)); diff != "" {
+			t.Errorf("alarms: -want +got:\n%s", diff)
+		}
+	}
+	stored := func(recs []*event.Record, want []string) {
+		t.Helper()
+		if err := db.Append(t.Context(), recs); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, codes(db)); diff != "" {
+			t.Errorf("alarms: -want +got:\n%s", diff)
+		}
+	}
+	refused(nil)
+	db.failing[bad[0].ID] = failing{first: time.Now().Add(-stuckAfter), last: time.Now()}
+	refused([]string{AlarmInserts})
+	if err := db.client.exec(t.Context(), "RENAME TABLE elsewhere TO events"); err != nil {
+		t.Fatal(err)
+	}
+	stored(good, []string{AlarmInserts})
+	stored(bad, nil)
+}
+
+func TestFailuresOfLongAgoAreForgotten(t *testing.T) {
+	db := &DB{failing: map[event.ID]failing{}}
+	recs, now := []*event.Record{small(1, time.Now())}, time.Now()
+	for _, after := range []time.Duration{0, stuckAfter} {
+		db.noteInsert(recs, errUnreachable, now.Add(after))
+	}
+	if diff := cmp.Diff([]string{AlarmInserts}, codes(db)); diff != "" {
+		t.Errorf("alarms: -want +got:\n%s", diff)
+	}
+	db.noteInsert([]*event.Record{small(2, now)}, nil, now.Add(stuckAfter+forgetAfter+time.Second))
+	if len(db.failing) > 0 || codes(db) != nil {
+		t.Errorf("alarms %v, %d batches are remembered", codes(db), len(db.failing))
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 )
 
@@ -52,6 +53,8 @@ type DB struct {
 
 	batches sync.Pool // of *batch, with all fields
 	room    sync.Mutex
+	inserts sync.Mutex           // for failing
+	failing map[event.ID]failing // batches that the database has not taken yet
 	alarms  alarms
 	counts  counts
 }
@@ -78,7 +81,7 @@ func newCounts(reg prometheus.Registerer) counts {
 // Open starts the embedded engine, or connects to the server, and brings the schema up to date. It waits for the database
 // until ctx ends, which has no meaning afterwards. Close must be called.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
-	db := &DB{cfg: cfg, log: log.With("component", "store"), counts: newCounts(cfg.Metrics)}
+	db := &DB{cfg: cfg, log: log.With("component", "store"), counts: newCounts(cfg.Metrics), failing: map[event.ID]failing{}}
 	db.batches.New = func() any { return newBatch(allFields) }
 	if err := db.connect(ctx); err != nil {
 		return nil, err
@@ -172,9 +175,10 @@ type Alarm struct {
 
 // Codes of alarms.
 const (
-	AlarmDown  = "store_down"      // the database does not answer
-	AlarmFull  = "store_full"      // there is no space for new events, nor anything to drop
-	AlarmEarly = "store_retention" // events are dropped before their time, for want of space
+	AlarmDown    = "store_down"      // the database does not answer
+	AlarmFull    = "store_full"      // there is no space for new events, nor anything to drop
+	AlarmEarly   = "store_retention" // events are dropped before their time, for want of space
+	AlarmInserts = "store_inserts"   // events could not be stored for long, whatever the reason
 )
 
 // alarms are the conditions that hold now.
