@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,6 +71,31 @@ func TestNoSecretsInPcap(t *testing.T) {
 	if err := f.ReadSecrets(t.Context()); err != nil || in.left != left {
 		t.Errorf("read %d bytes, error %v", left-in.left, err)
 	}
+}
+
+// FuzzReadSecrets reads hostile files both ways: what is found among the packets is found without them.
+func FuzzReadSecrets(f *testing.F) {
+	ng := &ngFile{order: binary.LittleEndian}
+	ng.section().secret(TLSKeyLog, "early").iface(Ethernet, 40, "eth0", 9, 0).packet(0, 1, 10, bytesOf(1, 9)).secret(TLSKeyLog, "late")
+	f.Add(ng.b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 4 || binary.LittleEndian.Uint32(b) != blockSection {
+			return // compressed, a few bytes can stand for gigabytes
+		}
+		var among []string
+		_, err := readBytes(t, b, func(kind uint32, b []byte) {
+			if kind == TLSKeyLog {
+				among = append(among, string(b))
+			}
+		})
+		if err != nil && len(among) == 0 {
+			return
+		}
+		alone, _ := readSecrets(t, t.Context(), b)
+		if len(alone) < len(among) || !slices.Equal(alone[:len(among)], among) {
+			t.Fatalf("%q alone, %q among packets", alone, among)
+		}
+	})
 }
 
 func BenchmarkReadSecrets(b *testing.B) {
