@@ -108,7 +108,7 @@ type delivery struct {
 	records []*event.Record
 	bytes   int // of JSON
 	seq     uint64
-	again   bool // it was delivered before
+	again   bool // it was delivered before, as far as the server or this consumer knows
 }
 
 // next returns the message that was held back, or waits for a new one.
@@ -144,13 +144,15 @@ func (c *consumer) open(msg jetstream.Msg) *delivery {
 		return nil
 	}
 	seq := meta.Sequence.Stream
+	// A server that starts anew may have forgotten what it delivered.
+	again := meta.NumDelivered > 1 || seq <= c.highest
 	c.countDiscarded(seq)
 	records, size, err := c.bus.codec.decode(msg.Data())
 	if err != nil {
 		c.terminate(msg, seq, err)
 		return nil
 	}
-	return &delivery{msg, records, size, seq, meta.NumDelivered > 1}
+	return &delivery{msg, records, size, seq, again}
 }
 
 // gather adds to a message what else waits in the stream or comes in the next moment. What failed before comes alone, so

@@ -111,3 +111,35 @@ func TestFullDiskIsReportedAndSurvived(t *testing.T) {
 		t.Errorf("got %v", txs(got))
 	}
 }
+
+// A server that has lost what a consumer acknowledged delivers it again as if it were new: the consumer knows better.
+func TestForgottenDeliveriesAreRedelivered(t *testing.T) {
+	dir := t.TempDir()
+	b, _ := openBus(t, dir)
+	handled := make(chan Batch, 10)
+	g := run.New(t.Context())
+	g.Go("store", func(ctx context.Context) error {
+		return b.Consume(ctx, "store", func(_ context.Context, batch Batch) error { handled <- batch; return nil })
+	})
+	publish(t, b, 0, 3, 10)
+	<-handled
+	if err := b.Settle(t.Context(), "store"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.server.ShutdownJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "jetstream", "$G", "streams", streamName, "obs", "store", "o.dat")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.server.restart(); err != nil {
+		t.Fatal(err)
+	}
+	if again := <-handled; !again.Redelivered || !slices.Equal(txs([]Batch{again}), upTo(3)) {
+		t.Errorf("events %v came again, marked so: %v", txs([]Batch{again}), again.Redelivered)
+	}
+	g.Stop()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
