@@ -28,7 +28,8 @@ const queries = new QueryClient({
   defaultOptions: {
     queries: {
       retry: (failures, error) =>
-        failures < 2 && !(error instanceof APIError && error.status >= 400 && error.status < 500),
+        failures < 2 &&
+        !(error instanceof APIError && ((error.status >= 400 && error.status < 500) || error.status === 504)),
     },
   },
 });

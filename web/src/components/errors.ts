@@ -2,7 +2,7 @@ import { useTranslation } from "react-i18next";
 import { APIError } from "../api/client";
 
 /** Statuses of which the server knows more than their meaning. */
-const telling = new Set([409, 413, 422, 429, 507]);
+const telling = new Set([409, 413, 422, 429, 504, 507]);
 
 /** An error in words: what happened and, where the server said it, why. */
 export function useErrorText(): (error: unknown) => string {

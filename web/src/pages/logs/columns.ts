@@ -64,8 +64,8 @@ export function cellOf(record: Record, column: string): { text: string; cell?: C
   }
 }
 
-/** Fields that can be columns: bodies come with single events only. */
+/** Fields that can be columns: bodies, headers and trailers come with single events only. */
 export function offered(fields: Field[]): Field[] {
   const taken: readonly string[] = composed;
-  return fields.filter((f) => f.type !== "bytes" && !taken.includes(f.name));
+  return fields.filter((f) => f.type !== "bytes" && !/\.(headers|trailers)$/.test(f.name) && !taken.includes(f.name));
 }
