@@ -22,7 +22,7 @@ func (s *Sink) keep(b []byte) {
 // Release gives back the memory of the Content's body. Whoever has that by now answers for it.
 func (s *Sink) Release() {
 	s.out.Memory.Give(s.held)
-	s.held, s.kept = 0, nil
+	s.held, s.kept, s.full = 0, nil, true // an Inflater may have something for its last Sink when it is closed
 }
 
 // reserve takes the memory that the decompressor may need at the most.
