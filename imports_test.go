@@ -22,6 +22,10 @@ var allowed = []struct{ pkg, imports string }{
 	{"decrypt", "flow decrypt/handshake"},
 	{"source/sensor", "flow source capture reassembly decrypt decrypt/handshake"}, // composes them, and nothing more
 
+	{"source/probe/hooks", "source/probe/hooks/gobinary"},
+	{"source/probe/...", "flow"}, // leaves: ELF files, processes, BPF objects
+	{"source/probe", "flow event source source/probe/... decrypt/handshake internal/governor"},
+
 	{"parse", "event flow"},
 	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
 	{"parse/tls", "parse event flow decrypt/handshake"},                                   // TLS inside another stream has the same hellos

@@ -121,6 +121,39 @@ type Unknown struct {
 	ToClient      []byte `json:"to_client,omitempty" doc:"First bytes from the server" contentEncoding:"base64"`
 }
 
+// Coverage says whether the probe sees the plaintext of a process that uses TLS, and if not, why. There is one for each TLS library that
+// a process uses, and another one whenever that changes.
+type Coverage struct {
+	State   CoverageState  `json:"state" enum:"covered,not_covered,ended" doc:"Whether the probe sees the plaintext of the process"`
+	Reason  CoverageReason `json:"reason,omitempty" enum:"unknown_library,no_symbols,unsupported_version,excluded,permission,paused,failed" doc:"Why it does not"`
+	Detail  string         `json:"detail,omitempty" doc:"What exactly stands in the way, for people"`
+	Library string         `json:"library,omitempty" doc:"TLS library" example:"openssl"`
+	Version string         `json:"version,omitempty" doc:"Version of the library, as far as it is known" example:"3.0.19"`
+	Path    string         `json:"path,omitempty" doc:"File that the library is in, as the process sees it"`
+}
+
+// CoverageState says whether a process is seen into.
+type CoverageState string
+
+const (
+	Covered       CoverageState = "covered"
+	NotCovered    CoverageState = "not_covered"
+	CoverageEnded CoverageState = "ended" // the process has ended
+)
+
+// CoverageReason is the machine-readable answer to "why can't the probe see into this process?".
+type CoverageReason string
+
+const (
+	UnknownLibrary     CoverageReason = "unknown_library"     // it speaks TLS by code that the probe has no hooks for
+	NoSymbols          CoverageReason = "no_symbols"          // a known library is linked in, and its functions can't be found
+	UnsupportedVersion CoverageReason = "unsupported_version" // a known library, of a version that the probe was not made for
+	Excluded           CoverageReason = "excluded"            // a filter says so
+	NotPermitted       CoverageReason = "permission"          // the probe may not look into the process
+	Paused             CoverageReason = "paused"              // the probe was over its budget
+	AttachFailed       CoverageReason = "failed"              // the kernel refused the hooks
+)
+
 func (*HTTP) Kind() Kind      { return KindHTTP }
 func (*File) Kind() Kind      { return KindFile }
 func (*DNS) Kind() Kind       { return KindDNS }
@@ -129,3 +162,4 @@ func (*TLS) Kind() Kind       { return KindTLS }
 func (*Conn) Kind() Kind      { return KindConn }
 func (*Anomaly) Kind() Kind   { return KindAnomaly }
 func (*Unknown) Kind() Kind   { return KindUnknown }
+func (*Coverage) Kind() Kind  { return KindCoverage }

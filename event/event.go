@@ -24,10 +24,11 @@ const (
 	KindFile      Kind = "file"      // a file was transferred
 	KindAnomaly   Kind = "anomaly"   // protocol misbehaviour
 	KindUnknown   Kind = "unknown"   // a stream of no known protocol has ended
+	KindCoverage  Kind = "coverage"  // the probe sees into a process, or does not
 )
 
 // Kinds are all of them, in the order in which people look for them.
-var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindFile, KindConn, KindAnomaly, KindUnknown}
+var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindFile, KindConn, KindAnomaly, KindUnknown, KindCoverage}
 
 // Vantage is the kind of source that an event comes from.
 type Vantage string
@@ -51,10 +52,14 @@ type Event struct {
 	ID     ID
 	Time   time.Time
 	Origin Origin
-	Conn   *flow.Conn
-	Proto  string // the application protocol that the body was parsed from, or empty
+	Conn   *flow.Conn // nil where the fact is of no connection
+	Proto  string     // the application protocol that the body was parsed from, or empty
 	Body   Body
+
+	// Process and Container are the program that the fact is of. Valid iff Conn is nil, which has its own.
+	Process   *flow.Process
+	Container *flow.Container
 }
 
-// Body is what the fact is: *HTTP, *DNS, *WebSocket, *File, *TLS, *Conn, *Anomaly or *Unknown.
+// Body is what the fact is: *HTTP, *DNS, *WebSocket, *File, *TLS, *Conn, *Anomaly, *Unknown or *Coverage.
 type Body interface{ Kind() Kind }

@@ -19,7 +19,7 @@ import (
 type Record struct {
 	ID   ID        `json:"id" doc:"Id of the event"`
 	Time time.Time `json:"time" doc:"When it happened"`
-	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown" doc:"What it is"`
+	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown,coverage" doc:"What it is"`
 	Origin
 
 	ConnID      ID            `json:"conn_id,omitzero" doc:"Id of the connection"`
@@ -42,11 +42,12 @@ type Record struct {
 	Conn      *Conn      `json:"conn,omitempty"`
 	Anomaly   *Anomaly   `json:"anomaly,omitempty"`
 	Unknown   *Unknown   `json:"unknown,omitempty"`
+	Coverage  *Coverage  `json:"coverage,omitempty"`
 }
 
 // Record returns the event in the form that can be kept. The body is shared unless texts in it must be escaped; all else is copied.
 func (e *Event) Record() *Record {
-	r := &Record{ID: e.ID, Time: e.Time.UTC(), Kind: e.Body.Kind(), Origin: e.Origin, AppProto: e.Proto}
+	r := &Record{ID: e.ID, Time: e.Time.UTC(), Kind: e.Body.Kind(), Origin: e.Origin, AppProto: e.Proto, Process: e.Process, Container: e.Container}
 	if c := e.Conn; c != nil {
 		r.ConnID, r.CommunityID, r.Proto = c.ID, c.Tuple.CommunityID(), c.Tuple.Proto.String()
 		r.Client, r.Server, r.Interface = c.Tuple.Client, c.Tuple.Server, c.Interface
@@ -80,5 +81,7 @@ func (r *Record) setBody(b Body) {
 		r.Anomaly = b
 	case *Unknown:
 		r.Unknown = b
+	case *Coverage:
+		r.Coverage = b
 	}
 }
