@@ -5,6 +5,7 @@ package parse
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/event"
@@ -58,7 +59,10 @@ type Output struct {
 	// or recognised anew if the name is empty. So are the bytes that this parser left. The Upgrade goes to the next
 	// parser's Output; it may be nil.
 	Become func(name string, upgrade *Upgrade)
-	// Upgrade is what the protocol before this one agreed on, nil if the connection began with this one.
+	// Expect announces a connection that one of the hosts is about to open: it is parsed as the named protocol, and the Upgrade goes to
+	// that parser's Output. It takes the place of what this connection has announced before, unless that was opened.
+	Expect func(at Listener, name string, upgrade *Upgrade)
+	// Upgrade is what the protocol before this one agreed on, or the connection that announced this one; nil if there is neither.
 	Upgrade *Upgrade
 	// Seen is the time at which the bytes of the current call were seen: the parser's only notion of time.
 	Seen func() time.Time
@@ -71,11 +75,22 @@ type Output struct {
 	Memory *Memory
 }
 
-// Upgrade is what an HTTP request and its answer agreed on for the protocol that follows them in the same connection.
+// Upgrade is what one protocol tells the next: an HTTP request the protocol that follows in the same connection, an announcement
+// that of another connection.
 type Upgrade struct {
 	Host     string   // as in event.HTTP
 	URL      string   // as in event.HTTP
 	Response []string // header lines of the answer, as in event.Message
+
+	Conn   flow.ID `json:",omitzero"`  // the connection that announced this one; set by who carries out Expect
+	Detail any     `json:",omitempty"` // for protocols that know each other. Its parser may still be changing it in another goroutine
+}
+
+// Listener is where a connection is expected.
+type Listener struct {
+	Side    flow.Direction // the way to who listens: ToServer for the server of the connection that announces it
+	Address netip.Addr     // as announced; the zero Addr is that side's own. Behind address translation it may be another than is seen
+	Port    uint16
 }
 
 // Limits bound what a parser keeps and how far it decompresses.

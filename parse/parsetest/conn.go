@@ -52,6 +52,7 @@ func (c *conn) open(p *parse.Protocol, upgrade *parse.Upgrade) {
 		Emit:      func(b event.Body) { c.emit(b) },
 		Anomaly:   func(code string) { c.emit(&event.Anomaly{Code: code}) },
 		Become:    c.become,
+		Expect:    c.expect,
 		Upgrade:   upgrade,
 		Seen:      func() time.Time { return c.seen },
 		Exhausted: func() bool { return false },
@@ -177,6 +178,13 @@ func (c *conn) become(name string, upgrade *parse.Upgrade) {
 			c.next = &c.protocols[i]
 		}
 	}
+}
+
+func (c *conn) expect(at parse.Listener, name string, _ *parse.Upgrade) {
+	if !c.inside {
+		c.breach("expected %q outside of its methods", name)
+	}
+	c.said = append(c.said, func() string { return expectLine(at, name) })
 }
 
 // lines returns what the parser said.

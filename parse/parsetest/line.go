@@ -50,6 +50,13 @@ func becomeLine(name string, upgrade *parse.Upgrade) string {
 	return string(append(line, '}'))
 }
 
+func expectLine(at parse.Listener, name string) string {
+	line := appendJSON([]byte(`{"expect":`), name)
+	line = appendJSON(append(line, `,"side":`...), at.Side.String())
+	line = appendJSON(append(line, `,"address":`...), at.Address)
+	return string(append(appendJSON(append(line, `,"port":`...), at.Port), '}'))
+}
+
 func gaveUpLine(err error) string {
 	return string(append(appendJSON([]byte(`{"gave_up":`), err.Error()), '}'))
 }

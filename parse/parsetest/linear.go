@@ -73,7 +73,8 @@ func cpuTime() time.Duration {
 func play(p parse.Protocol, steps []Step, piece int) {
 	parser := p.New(parse.Output{
 		Emit: func(event.Body) {}, Anomaly: func(string) {}, Become: func(string, *parse.Upgrade) {},
-		Seen: func() time.Time { return start }, Exhausted: func() bool { return false }, Limits: parse.DefaultLimits,
+		Expect: func(parse.Listener, string, *parse.Upgrade) {},
+		Seen:   func() time.Time { return start }, Exhausted: func() bool { return false }, Limits: parse.DefaultLimits,
 	})
 	defer parser.End()
 	var tail [2]window

@@ -14,7 +14,7 @@
 //	gap < 120                    120 bytes from the server that were never seen; 0 if their number is unknown
 //
 // The file "want" holds one event a line as a JSON object of event.Fields that are not zero; `go test -update` writes
-// it. A further line tells of a Become, or that the parser gave up. Segments are one millisecond apart.
+// it. A further line tells of a Become, of an Expect, or that the parser gave up. Segments are one millisecond apart.
 package parsetest
 
 import (
