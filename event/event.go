@@ -21,9 +21,9 @@ const (
 	KindHTTP      Kind = "http"      // a request and its response
 	KindDNS       Kind = "dns"       // a query and its answer
 	KindWebSocket Kind = "websocket" // a message
+	KindSMTP      Kind = "smtp"      // a mail, or a session that sent none
 	KindFTP       Kind = "ftp"       // an FTP command and its replies
 	KindFTPData   Kind = "ftp_data"  // a transfer in an FTP data connection
-	KindSMTP      Kind = "smtp"      // a mail, or a session that sent none
 	KindFile      Kind = "file"      // a file was transferred
 	KindAnomaly   Kind = "anomaly"   // protocol misbehaviour
 	KindUnknown   Kind = "unknown"   // a stream of no known protocol has ended
@@ -31,7 +31,7 @@ const (
 )
 
 // Kinds are all of them, in the order in which people look for them.
-var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindFTP, KindFTPData, KindFile, KindConn, KindAnomaly, KindUnknown, KindCoverage}
+var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindSMTP, KindFTP, KindFTPData, KindFile, KindConn, KindAnomaly, KindUnknown, KindCoverage}
 
 // Vantage is the kind of source that an event comes from.
 type Vantage string
@@ -64,5 +64,5 @@ type Event struct {
 	Container *flow.Container
 }
 
-// Body is what the fact is: *HTTP, *DNS, *WebSocket, *FTP, *FTPData, *File, *TLS, *Conn, *Anomaly, *Unknown or *Coverage.
+// Body is what the fact is: *HTTP, *DNS, *WebSocket, *SMTP, *FTP, *FTPData, *File, *TLS, *Conn, *Anomaly, *Unknown or *Coverage.
 type Body interface{ Kind() Kind }

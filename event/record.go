@@ -19,7 +19,7 @@ import (
 type Record struct {
 	ID   ID        `json:"id" doc:"Id of the event"`
 	Time time.Time `json:"time" doc:"When it happened"`
-	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,ftp,ftp_data,file,conn,anomaly,unknown,coverage" doc:"What it is"`
+	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,conn,anomaly,unknown,coverage" doc:"What it is"`
 	Origin
 
 	ConnID      ID            `json:"conn_id,omitzero" doc:"Id of the connection"`
@@ -38,6 +38,7 @@ type Record struct {
 	HTTP      *HTTP      `json:"http,omitempty"`
 	DNS       *DNS       `json:"dns,omitempty"`
 	WebSocket *WebSocket `json:"websocket,omitempty"`
+	SMTP      *SMTP      `json:"smtp,omitempty"`
 	FTP       *FTP       `json:"ftp,omitempty"`
 	FTPData   *FTPData   `json:"ftp_data,omitempty"`
 	File      *File      `json:"file,omitempty"`
@@ -73,6 +74,8 @@ func (r *Record) setBody(b Body) {
 		r.DNS = b
 	case *WebSocket:
 		r.WebSocket = b
+	case *SMTP:
+		r.SMTP = b
 	case *FTP:
 		r.FTP = b
 	case *FTPData:
