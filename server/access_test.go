@@ -20,6 +20,8 @@ var rules = map[string]struct{ viewer, analyst, admin, nobody bool }{
 	"live-events": {true, true, true, false}, "get-event": {true, true, true, false}, "list-fields": {true, true, true, false},
 	"complete": {true, true, true, false}, "get-system": {true, true, true, false}, "metrics": {true, true, true, false},
 	"create-token": {true, true, true, false}, "list-tokens": {true, true, true, false}, "revoke-token": {true, true, true, false},
+	"get-probe": {true, true, true, false}, "list-coverage": {true, true, true, false}, "get-probe-filter": {true, true, true, false},
+	"set-probe-filter": {false, false, true, false}, "preview-probe-filter": {false, false, true, false}, "resume-probe": {false, false, true, false},
 	"get-packets":   {false, true, true, false},
 	"create-import": {false, true, true, false}, "list-imports": {false, true, true, false}, "get-import": {false, true, true, false}, "cancel-import": {false, true, true, false},
 	"list-users": {false, false, true, false}, "create-user": {false, false, true, false}, "delete-user": {false, false, true, false}, "list-audit": {false, false, true, false},

@@ -287,7 +287,7 @@ func overviewOf(o store.Overview, losses map[string]uint64) api.Overview {
 	c := o.Coverage
 	out := api.Overview{
 		Connections: o.Connections, PlaintextBytes: o.PlaintextBytes, Transactions: o.Transactions, Losses: losses,
-		Decryption: api.Coverage{TLS: c.TLS(), Yes: c.Yes, Partial: c.Partial, No: c.No, Reasons: []api.ReasonCount{}},
+		Decryption: api.Decryption{TLS: c.TLS(), Yes: c.Yes, Partial: c.Partial, No: c.No, Reasons: []api.ReasonCount{}},
 		Kinds:      []api.KindCount{}, TopHosts: []api.HostCount{},
 		Trend: api.Trend{IntervalS: o.Trend.Interval.Seconds(), Points: []api.TrendPoint{}},
 	}

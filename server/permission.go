@@ -19,7 +19,7 @@ const (
 	CanPackets    Permission = "packets"    // packets as they were captured
 	CanKeys       Permission = "keys"       // session keys
 	CanImport     Permission = "import"     // uploading captures
-	CanAdminister Permission = "administer" // accounts, the tokens of others and the audit trail
+	CanAdminister Permission = "administer" // accounts, the tokens of others, the audit trail and whose plaintext the probe takes
 )
 
 // permissionsOf lists what a role may do. A role that it does not know may do nothing.
@@ -58,7 +58,7 @@ func isContent(f *event.Field) bool {
 	}
 	switch f.Name {
 	case "http.url", "http.referer", "http.request.headers", "http.request.trailers", "http.response.headers", "http.response.trailers",
-		"file.url", "file.name", "websocket.url":
+		"file.url", "file.name", "websocket.url", "process.command_line":
 		return true
 	}
 	return false

@@ -56,6 +56,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 				{Name: "events", Description: "Searching what was seen"},
 				{Name: "packets", Description: "Downloading packets"},
 				{Name: "imports", Description: "Uploading captures"},
+				{Name: "probe", Description: "Seeing into processes"},
 				{Name: "system", Description: "Accounts, audit trail and health"},
 			},
 		},
@@ -69,6 +70,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 	s.registerEvents(api)
 	s.registerPackets(api)
 	s.registerImports(api)
+	s.registerProbe(api)
 	s.registerSystem(api)
 	neverNull(api.OpenAPI())
 	return api

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,6 +61,8 @@ type Deps struct {
 	Before, After Packets
 	// KeyLog returns the session keys of the connection with these packets, as lines of RFC 9850; nil if no keys are kept.
 	KeyLog func(conn flow.ID, packets iter.Seq2[capture.Packet, error]) ([]byte, error)
+	// Probe sees into this machine's processes; nil if it is off: then the role named probe says why.
+	Probe Probe
 	// Replay reads the captures of an import, see imports.Replay; nil if this machine can't.
 	Replay imports.Replay
 	// Console serves the pages, with their own headers.
@@ -102,10 +105,12 @@ type Server struct {
 	signIns  *throttle
 	searches *searches
 	hashing  chan struct{} // a place in it allows to compute one password hash
-	requests *prometheus.CounterVec
-	started  time.Time
-	document []byte
-	handler  http.Handler
+	// filtering is held while the probe's filter is changed and kept.
+	filtering sync.Mutex
+	requests  *prometheus.CounterVec
+	started   time.Time
+	document  []byte
+	handler   http.Handler
 }
 
 // maxHashing is how many password hashes are computed at a time: each takes 64 MiB.

@@ -29,7 +29,7 @@ type Bucket struct {
 // Overview sums up a period.
 type Overview struct {
 	Connections    uint64            `json:"connections" doc:"Connections that ended"`
-	Decryption     Coverage          `json:"decryption" doc:"How much of TLS was decrypted"`
+	Decryption     Decryption        `json:"decryption" doc:"How much of TLS was decrypted"`
 	PlaintextBytes uint64            `json:"plaintext_bytes" doc:"Plaintext that was restored from TLS"`
 	Transactions   uint64            `json:"transactions" doc:"Requests, queries and messages"`
 	Kinds          []KindCount       `json:"kinds" doc:"Events of each kind, the most frequent first"`
@@ -38,8 +38,8 @@ type Overview struct {
 	Losses         map[string]uint64 `json:"losses" doc:"What was not seen or not kept, by reason; a missing reason is zero"`
 }
 
-// Coverage is the share of TLS connections that were decrypted.
-type Coverage struct {
+// Decryption is the share of TLS connections that were decrypted.
+type Decryption struct {
 	TLS     uint64        `json:"tls" doc:"TLS connections that ended"`
 	Yes     uint64        `json:"yes" doc:"Decrypted"`
 	Partial uint64        `json:"partial" doc:"Decrypted in part"`
@@ -55,7 +55,7 @@ type ReasonCount struct {
 
 // KindCount counts one kind of event.
 type KindCount struct {
-	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown" doc:"Kind of event"`
+	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown,coverage" doc:"Kind of event"`
 	Count uint64     `json:"count" doc:"Events of it"`
 }
 

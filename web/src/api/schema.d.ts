@@ -272,6 +272,110 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How is the probe doing
+         * @description Whether the probe of the server's machine runs, and if not, why; what it takes of the machine; what the kernel lets it do; what it lost.
+         */
+        get: operations["get-probe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/probe/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the coverage of processes
+         * @description Returns the processes of the server's machine that use TLS: whether the probe sees their plaintext, and if not, why. Command lines are only for those who may read content.
+         */
+        get: operations["list-coverage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/probe/filter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the probe's filter
+         * @description Returns whose plaintext the probe takes, and the filter before.
+         */
+        get: operations["get-probe-filter"];
+        /**
+         * Change the probe's filter
+         * @description Puts a filter in force at once. It outlives restarts, and from then on takes the place of the configuration's. A mistake is answered with 422; errors[].location says where it is. The change is recorded in the audit trail.
+         */
+        put: operations["set-probe-filter"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/probe/filter/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a filter
+         * @description Says which of the processes that use TLS now a filter would let the probe see into. Nothing is changed.
+         */
+        post: operations["preview-probe-filter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/probe/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let the probe go on
+         * @description Makes a paused probe try again now, and not only at its next try. If it is still over a limit, it pauses again.
+         */
+        post: operations["resume-probe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -613,6 +717,39 @@ export interface components {
             /** @description Kubernetes pod */
             pod?: string;
         };
+        Content: {
+            /** @description The first bytes, after decompression */
+            body?: string;
+            /** @description There is more than was kept */
+            body_truncated?: boolean;
+            /**
+             * @description Content encodings that were undone
+             * @example gzip
+             */
+            encoding?: string;
+            /** @description SHA-256 of the whole content after decompression, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size?: number;
+            /**
+             * @description Whether all of it was seen and hashed
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * @description Media type, by its first bytes
+             * @example image/png
+             */
+            type?: string;
+            /**
+             * Format: int64
+             * @description Length as transferred, before decompression
+             */
+            wire_size?: number;
+        };
         Counter: {
             /** @description Its labels */
             labels?: {
@@ -627,28 +764,30 @@ export interface components {
             value: number;
         };
         Coverage: {
+            /** @description What exactly stands in the way, for people */
+            detail?: string;
             /**
-             * Format: int64
-             * @description Not decrypted
+             * @description TLS library
+             * @example openssl
              */
-            no: number;
+            library?: string;
+            /** @description File that the library is in, as the process sees it */
+            path?: string;
             /**
-             * Format: int64
-             * @description Decrypted in part
+             * @description Why it does not
+             * @enum {string}
              */
-            partial: number;
-            /** @description Why not, or not all, the most frequent first */
-            reasons: components["schemas"]["ReasonCount"][];
+            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed";
             /**
-             * Format: int64
-             * @description TLS connections that ended
+             * @description Whether the probe sees the plaintext of the process
+             * @enum {string}
              */
-            tls: number;
+            state: "covered" | "not_covered" | "ended";
             /**
-             * Format: int64
-             * @description Decrypted
+             * @description Version of the library, as far as it is known
+             * @example 3.0.19
              */
-            yes: number;
+            version?: string;
         };
         DNS: {
             /** @description IP addresses in the answers */
@@ -688,6 +827,30 @@ export interface components {
              * @example AAAA
              */
             type?: string;
+        };
+        Decryption: {
+            /**
+             * Format: int64
+             * @description Not decrypted
+             */
+            no: number;
+            /**
+             * Format: int64
+             * @description Decrypted in part
+             */
+            partial: number;
+            /** @description Why not, or not all, the most frequent first */
+            reasons: components["schemas"]["ReasonCount"][];
+            /**
+             * Format: int64
+             * @description TLS connections that ended
+             */
+            tls: number;
+            /**
+             * Format: int64
+             * @description Decrypted
+             */
+            yes: number;
         };
         Dropped: {
             /**
@@ -760,6 +923,135 @@ export interface components {
              */
             took_ms: number;
         };
+        FTP: {
+            /**
+             * Format: ip
+             * @description Where the data connection is opened to, as announced; empty for the host at the end of this connection
+             */
+            address?: string;
+            /** @description What follows the command; left out where it is a password */
+            argument?: string;
+            /**
+             * Format: int32
+             * @description Code of the last reply; 0 if there was none
+             * @example 226
+             */
+            code?: number;
+            /**
+             * @description Command, upper case; empty for the greeting and for whatever else nobody asked for
+             * @example RETR
+             */
+            command?: string;
+            /**
+             * Format: int64
+             * @description From the command to its last reply, microseconds
+             */
+            duration_us?: number;
+            /**
+             * @description What became of the login, where this reply settles it
+             * @enum {string}
+             */
+            login?: "accepted" | "refused";
+            /**
+             * @description Who opens the data connection that was agreed on: the client if passive, the server if active
+             * @enum {string}
+             */
+            mode?: "passive" | "active";
+            /** @description Full path of what the command is about, as far as the working directory is known */
+            path?: string;
+            /**
+             * Format: int32
+             * @description Port that the data connection is opened to
+             */
+            port?: number;
+            /** @description Lines of all replies, with their codes */
+            reply?: string[];
+            /**
+             * Format: int64
+             * @description Size of the file, as the server tells it
+             */
+            size?: number;
+            /**
+             * Format: int64
+             * @description Number of the transaction in its connection, from 0
+             */
+            tx: number;
+            /** @description Name under which the client has logged in, or tries to */
+            user?: string;
+        };
+        FTPData: {
+            /** @description Sent as text: the content has the line ends of the network, not those of the file */
+            ascii?: boolean;
+            /** @description The first bytes, after decompression */
+            body?: string;
+            /** @description There is more than was kept */
+            body_truncated?: boolean;
+            /**
+             * @description Command that the transfer is of; empty if it was not seen
+             * @example RETR
+             */
+            command?: string;
+            /** @description Id of the control connection */
+            control_id?: string;
+            /**
+             * Format: int64
+             * @description Number of the command's transaction there
+             */
+            control_tx?: number;
+            /**
+             * @description Which way it went in this connection
+             * @enum {string}
+             */
+            direction?: "to_server" | "to_client";
+            /**
+             * Format: int64
+             * @description From the first byte to the last, microseconds
+             */
+            duration_us?: number;
+            /**
+             * @description Content encodings that were undone
+             * @example gzip
+             */
+            encoding?: string;
+            /**
+             * @description Who opened this connection: the client if passive, the server if active
+             * @enum {string}
+             */
+            mode?: "passive" | "active";
+            /** @description Name that the command gave */
+            name?: string;
+            /**
+             * Format: int64
+             * @description Where in the file the transfer began
+             */
+            offset?: number;
+            /** @description Full path, as far as the working directory is known */
+            path?: string;
+            /** @description SHA-256 of the whole content after decompression, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size?: number;
+            /**
+             * @description Whether all of it was seen and hashed
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * @description Media type, by its first bytes
+             * @example image/png
+             */
+            type?: string;
+            /** @description Name under which the client has logged in */
+            user?: string;
+            /**
+             * Format: int64
+             * @description Length as transferred, before decompression
+             */
+            wire_size?: number;
+        };
         Field: {
             /** @description It holds what was said in a connection: seen and searched only by those who may read content */
             content?: boolean;
@@ -812,6 +1104,21 @@ export interface components {
             type?: string;
             /** @description Request target of the HTTP transaction */
             url?: string;
+        };
+        FilterPreview: {
+            /** @description The processes of the coverage list, each once */
+            processes: components["schemas"]["FilteredProcess"][];
+        };
+        FilteredProcess: {
+            /** @description Its container */
+            container?: components["schemas"]["Container"];
+            /** @description The process */
+            process: components["schemas"]["Process"];
+            /**
+             * @description Whether its plaintext would be taken; partly, if that depends on the port or the direction of a connection
+             * @enum {string}
+             */
+            seen: "yes" | "no" | "partly";
         };
         HTTP: {
             /** @description Content type of the response, without parameters */
@@ -883,6 +1190,30 @@ export interface components {
              * @description Width of a bucket, seconds
              */
             interval_s: number;
+        };
+        HookedLibrary: {
+            /**
+             * Format: int64
+             * @description Hooks in it
+             */
+            hooks: number;
+            /**
+             * @description TLS library
+             * @example openssl
+             */
+            library: string;
+            /** @description File, as its first process sees it; hostile */
+            path: string;
+            /**
+             * Format: int64
+             * @description Processes that use it now
+             */
+            processes: number;
+            /**
+             * @description Its version, as far as it is known
+             * @example 3.0.19
+             */
+            version?: string;
         };
         HostCount: {
             /**
@@ -961,6 +1292,17 @@ export interface components {
             /** @description The token */
             token: components["schemas"]["Token"];
         };
+        KernelCapability: {
+            /** @description Whether the kernel has it and lets the probe use it */
+            available: boolean;
+            /** @description What is used in its place, or why it is not there */
+            detail?: string;
+            /**
+             * @description Capability
+             * @example ring_buffer
+             */
+            name: string;
+        };
         KindCount: {
             /**
              * Format: int64
@@ -971,7 +1313,60 @@ export interface components {
              * @description Kind of event
              * @enum {string}
              */
-            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown";
+            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
+        };
+        Mail: {
+            /** @description Names of attached files */
+            attachments?: string[];
+            /** @description The first bytes, after decompression */
+            body?: string;
+            /** @description There is more than was kept */
+            body_truncated?: boolean;
+            /** @description Recipients of copies */
+            cc?: string[];
+            /** @description When it was written, as its author says */
+            date?: string;
+            /**
+             * @description Content encodings that were undone
+             * @example gzip
+             */
+            encoding?: string;
+            /** @description Author */
+            from?: string;
+            /** @description Header fields as name: value, in order, unfolded */
+            headers?: string[];
+            /** @description Message-ID, without angle brackets */
+            id?: string;
+            /** @description Where answers should go */
+            reply_to?: string;
+            /** @description SHA-256 of the whole content after decompression, hexadecimal */
+            sha256?: string;
+            /**
+             * Format: int64
+             * @description Length, after decompression
+             */
+            size?: number;
+            /**
+             * @description Whether all of it was seen and hashed
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /** @description Subject */
+            subject?: string;
+            /** @description The parts that are text, decoded, one behind the other */
+            text?: components["schemas"]["Content"];
+            /** @description Recipients */
+            to?: string[];
+            /**
+             * @description Media type, by its first bytes
+             * @example image/png
+             */
+            type?: string;
+            /**
+             * Format: int64
+             * @description Length as transferred, before decompression
+             */
+            wire_size?: number;
         };
         Message: {
             /** @description The first bytes, after decompression */
@@ -1053,7 +1448,7 @@ export interface components {
              */
             connections: number;
             /** @description How much of TLS was decrypted */
-            decryption: components["schemas"]["Coverage"];
+            decryption: components["schemas"]["Decryption"];
             /** @description Events of each kind, the most frequent first */
             kinds: components["schemas"]["KindCount"][];
             /** @description What was not seen or not kept, by reason; a missing reason is zero */
@@ -1081,6 +1476,144 @@ export interface components {
             /** @description Present password */
             old: string;
         };
+        Probe: {
+            /** @description What it needs of the kernel, and whether it is there */
+            capabilities: components["schemas"]["KernelCapability"][];
+            /**
+             * Format: double
+             * @description Processor time that it takes now, as a share of one core
+             */
+            cpu: number;
+            /**
+             * Format: double
+             * @description Share of one core above which it pauses; 0 if there is no limit
+             */
+            cpu_limit: number;
+            /** @description Why it does not run, and what to do, for people */
+            detail?: string;
+            /** @description Files in which it has hooks */
+            libraries: components["schemas"]["HookedLibrary"][];
+            /** @description What it did not see or not keep since its start, by reason */
+            lost: components["schemas"]["ProbeLoss"][];
+            /**
+             * Format: int64
+             * @description Memory that it takes now, bytes
+             */
+            memory: number;
+            /**
+             * Format: int64
+             * @description Bytes above which it pauses; 0 if there is no limit
+             */
+            memory_limit: number;
+            /**
+             * Format: date-time
+             * @description When it tries to go on by itself, if it is paused
+             */
+            next_try?: string;
+            /**
+             * @description Why it is paused
+             * @example over_cpu
+             */
+            reason?: string;
+            /**
+             * Format: date-time
+             * @description Since when it is in this state; missing if it is off
+             */
+            since?: string;
+            /**
+             * @description Whether it sees into processes: paused means that it took all its hooks away and tries again; off, that it does not run
+             * @enum {string}
+             */
+            state: "running" | "paused" | "off";
+        };
+        ProbeCoverage: {
+            /** @description One entry for each process and library; those that have ended are gone */
+            processes: components["schemas"]["ProcessCoverage"][];
+        };
+        ProbeFilter: {
+            /**
+             * @description Everything; only what one of the rules fits; or everything except what one of the rules fits
+             * @enum {string}
+             */
+            mode: "everything" | "only" | "except";
+            /** @description Rules; none if the mode is everything */
+            rules: components["schemas"]["ProbeRule"][];
+        };
+        ProbeFilterState: {
+            /** @description Account or token that changed it */
+            actor?: string;
+            /**
+             * Format: date-time
+             * @description When it was changed here; missing if it never was: then it is the configuration's
+             */
+            changed?: string;
+            /** @description The filter in force, or the one that will be once the probe is on */
+            filter: components["schemas"]["ProbeFilter"];
+            /** @description The filter before, to go back to; missing if it was never changed here */
+            previous?: components["schemas"]["ProbeFilter"];
+        };
+        ProbeLoss: {
+            /**
+             * Format: int64
+             * @description Pieces of plaintext, events or connections that were lost for it
+             */
+            count: number;
+            /**
+             * @description Reason
+             * @example ring_full
+             */
+            reason: string;
+        };
+        ProbeRule: {
+            /**
+             * @description Command line, its words separated by spaces
+             * @example python3 *manage.py*
+             */
+            command_line?: string;
+            /**
+             * @description Incoming: the process is the server; outgoing: the client
+             * @enum {string}
+             */
+            direction?: "incoming" | "outgoing";
+            /**
+             * @description Path of the executable, as the process sees it
+             * @example /usr/bin/*
+             */
+            exe?: string;
+            /**
+             * @description Container image
+             * @example registry.example.com/shop:*
+             */
+            image?: string;
+            /**
+             * @description Command name
+             * @example curl
+             */
+            name?: string;
+            /**
+             * @description Kubernetes namespace
+             * @example kube-*
+             */
+            namespace?: string;
+            /**
+             * Format: int64
+             * @description Process id, in the host's namespace
+             */
+            pid?: number;
+            /**
+             * @description Ports of the server side, each one port or a range
+             * @example [
+             *       "443",
+             *       "8000-8999"
+             *     ]
+             */
+            ports?: string[];
+            /**
+             * @description Name or id of the user that it runs as; no wildcards
+             * @example www-data
+             */
+            user?: string;
+        };
         Process: {
             /** @description Command line */
             command_line?: string;
@@ -1103,6 +1636,46 @@ export interface components {
              * @description User id
              */
             uid: number;
+        };
+        ProcessCoverage: {
+            /**
+             * Format: int64
+             * @description Plaintext of it that was seen, both directions
+             */
+            bytes: number;
+            /** @description Its container */
+            container?: components["schemas"]["Container"];
+            /** @description What exactly stands in the way, for people */
+            detail?: string;
+            /**
+             * @description TLS library
+             * @example openssl
+             */
+            library?: string;
+            /** @description File that the library is in, as the process sees it */
+            path?: string;
+            /** @description The process; what it calls itself is hostile */
+            process: components["schemas"]["Process"];
+            /**
+             * @description Why it does not
+             * @enum {string}
+             */
+            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed";
+            /**
+             * Format: date-time
+             * @description Since when this is so
+             */
+            since: string;
+            /**
+             * @description Whether the probe sees the plaintext of the process
+             * @enum {string}
+             */
+            state: "covered" | "not_covered" | "ended";
+            /**
+             * @description Version of the library, as far as it is known
+             * @example 3.0.19
+             */
+            version?: string;
         };
         ReasonCount: {
             /**
@@ -1133,6 +1706,7 @@ export interface components {
             conn_id?: string;
             /** @description The container of the program */
             container?: components["schemas"]["Container"];
+            coverage?: components["schemas"]["Coverage"];
             /**
              * @description Where the plaintext came from
              * @enum {string}
@@ -1145,6 +1719,8 @@ export interface components {
             decrypted?: "yes" | "no" | "partial";
             dns?: components["schemas"]["DNS"];
             file?: components["schemas"]["File"];
+            ftp?: components["schemas"]["FTP"];
+            ftp_data?: components["schemas"]["FTPData"];
             http?: components["schemas"]["HTTP"];
             /** @description Id of the event */
             id: string;
@@ -1156,7 +1732,7 @@ export interface components {
              * @description What it is
              * @enum {string}
              */
-            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown";
+            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
             /** @description The local program */
             process?: components["schemas"]["Process"];
             /**
@@ -1171,6 +1747,7 @@ export interface components {
             reason?: string;
             /** @description The side that answered */
             server?: components["schemas"]["Endpoint"];
+            smtp?: components["schemas"]["SMTP"];
             /**
              * Format: date-time
              * @description When it happened
@@ -1196,6 +1773,67 @@ export interface components {
             on: boolean;
             /** @description Why it does not, or what it works on */
             why?: string;
+        };
+        SMTP: {
+            /**
+             * @description How the client logged in
+             * @example PLAIN
+             */
+            auth_mechanism?: string;
+            /** @description Text of the server's greeting */
+            banner?: string;
+            /**
+             * Format: int32
+             * @description Code of the reply that decided; 0 if there was none
+             */
+            code?: number;
+            /** @description Commands, each with the first line of its reply */
+            commands?: string[];
+            /**
+             * Format: int64
+             * @description From the first command to the last reply, microseconds
+             */
+            duration_us?: number;
+            /** @description Extensions that the server offered */
+            extensions?: string[];
+            /** @description Name that the client gave itself */
+            helo?: string;
+            /**
+             * @description What came of the login
+             * @enum {string}
+             */
+            login?: "accepted" | "refused" | "unanswered";
+            /** @description Sender in the envelope; <> if it is empty */
+            mail_from?: string;
+            /** @description The message */
+            message?: components["schemas"]["Mail"];
+            /**
+             * @description Parameters of the MAIL command
+             * @example [
+             *       "BODY=8BITMIME"
+             *     ]
+             */
+            parameters?: string[];
+            /** @description Recipients in the envelope */
+            rcpt_to?: string[];
+            /** @description Recipients that the server refused, each with its reply */
+            refused?: string[];
+            /** @description Text of that reply */
+            reply?: string;
+            /** @description The connection was upgraded to TLS before */
+            starttls?: boolean;
+            /**
+             * @description Whether all of it was seen
+             * @enum {string}
+             */
+            state?: "complete" | "truncated" | "gap";
+            /**
+             * Format: int64
+             * @description Number of the transaction in its connection, from 0
+             */
+            tx: number;
+            /** @description User that the client logged in as, or tried to */
+            user?: string;
         };
         Session: {
             /**
@@ -2537,6 +3175,341 @@ export interface operations {
             };
             /** @description Gateway Timeout */
             504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Probe"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeCoverage"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-probe-filter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeFilterState"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "set-probe-filter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProbeFilter"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeFilterState"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-probe-filter": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProbeFilter"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilterPreview"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "resume-probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Probe"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
