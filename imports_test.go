@@ -45,7 +45,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"server", "event event/... flow capture state store store/query store/blob server/... internal/..."},
 	{"web", ""},
 
-	{"internal/output", "event event/eve internal/terminal"}, // the command line's forms of an event
+	{"internal/output", "event event/eve flow internal/terminal"}, // the command line's forms of an event
 	{"internal/conformance", "event"},                        // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},

@@ -33,7 +33,7 @@ const timeFormat = "2006-01-02T15:04:05.000000-0700"
 // line is one EVE object.
 type line struct {
 	Timestamp   string  `json:"timestamp"`
-	FlowID      uint64  `json:"flow_id"`
+	FlowID      uint64  `json:"flow_id,omitempty"`
 	InIface     string  `json:"in_iface,omitempty"`
 	EventType   string  `json:"event_type"`
 	SrcIP       string  `json:"src_ip,omitempty"`
@@ -49,6 +49,8 @@ type line struct {
 	DNS       *dnsObject       `json:"dns,omitempty"`
 	TLS       *tlsObject       `json:"tls,omitempty"`
 	WebSocket *webSocketObject `json:"websocket,omitempty"`
+	FTP       *ftpObject       `json:"ftp,omitempty"`
+	FTPData   *ftpDataObject   `json:"ftp_data,omitempty"`
 	FileInfo  *fileObject      `json:"fileinfo,omitempty"`
 	Flow      *flowObject      `json:"flow,omitempty"`
 	Anomaly   *anomalyObject   `json:"anomaly,omitempty"`
@@ -63,12 +65,14 @@ type vitrineObject struct {
 	Asset     string           `json:"asset,omitempty"`
 	Vantage   string           `json:"vantage,omitempty"`
 	Import    string           `json:"import,omitempty"`
+	Control   string           `json:"control_id,omitempty"`
 	Decrypted string           `json:"decrypted,omitempty"`
 	Source    string           `json:"decrypt_source,omitempty"`
 	Reason    string           `json:"reason,omitempty"`
 	Process   *processObject   `json:"process,omitempty"`
 	Container *containerObject `json:"container,omitempty"`
 	Unknown   *event.Unknown   `json:"unknown,omitempty"`
+	Coverage  *event.Coverage  `json:"coverage,omitempty"`
 }
 
 type processObject struct {
@@ -91,7 +95,7 @@ var eventTypes = map[event.Kind]string{event.KindFile: "fileinfo", event.KindCon
 func (e *Encoder) line(r *event.Record) *line {
 	l := &line{
 		Timestamp: r.Time.Format(timeFormat), InIface: r.Interface, EventType: string(r.Kind),
-		FlowID: binary.BigEndian.Uint64(r.ConnID[8:]) >> 1, // readers take it for a signed integer
+		FlowID: binary.BigEndian.Uint64(r.ConnID[8:]) >> 1, // readers take it for a signed integer; 0 is of no connection
 		Proto:  strings.ToUpper(r.Proto), AppProto: appProto(r.AppProto), CommunityID: r.CommunityID,
 		Vitrine: vitrine(r),
 	}
@@ -117,6 +121,14 @@ func (e *Encoder) body(l *line, r *event.Record) {
 	case event.KindWebSocket:
 		l.WebSocket, l.TxID = webSocket(r.WebSocket), &r.WebSocket.Tx
 		swap(l, r.WebSocket.Direction)
+	case event.KindFTP:
+		l.FTP, l.TxID = ftp(r.FTP), &r.FTP.Tx
+	case event.KindFTPData:
+		l.FTPData = ftpData(r.FTPData)
+		if r.FTPData.ControlID != (event.ID{}) {
+			l.Vitrine.Control = r.FTPData.ControlID.String()
+		}
+		swap(l, r.FTPData.Direction)
 	case event.KindFile:
 		l.FileInfo, l.TxID = file(r.File), &r.File.Tx
 		if r.File.URL != "" {
@@ -129,6 +141,8 @@ func (e *Encoder) body(l *line, r *event.Record) {
 		l.Anomaly = &anomalyObject{Type: "applayer", Event: r.Anomaly.Code, Layer: "proto_parser"}
 	case event.KindUnknown:
 		l.Vitrine.Unknown = r.Unknown
+	case event.KindCoverage:
+		l.Vitrine.Coverage = r.Coverage
 	}
 }
 
@@ -144,6 +158,8 @@ func appProto(name string) string {
 	switch name {
 	case "http1":
 		return "http"
+	case "ftp_data":
+		return "ftp-data"
 	case "unknown":
 		return "failed"
 	}
@@ -152,8 +168,11 @@ func appProto(name string) string {
 
 func vitrine(r *event.Record) vitrineObject {
 	v := vitrineObject{
-		ID: r.ID.String(), ConnID: r.ConnID.String(), Agent: r.Agent, Asset: r.Asset, Vantage: string(r.Vantage), Import: r.Import,
+		ID: r.ID.String(), Agent: r.Agent, Asset: r.Asset, Vantage: string(r.Vantage), Import: r.Import,
 		Decrypted: string(r.Decryption.State), Source: string(r.Decryption.Source), Reason: string(r.Decryption.Reason),
+	}
+	if r.ConnID != (event.ID{}) {
+		v.ConnID = r.ConnID.String()
 	}
 	if p := r.Process; p != nil {
 		v.Process = &processObject{PID: p.PID, Name: p.Name, Exe: p.Exe, CommandLine: p.CommandLine, UID: p.UID}

@@ -63,6 +63,35 @@ func TestCommonFields(t *testing.T) {
 	}
 }
 
+// Coverage is of a process and no connection, which Suricata has no event for.
+func TestCoverage(t *testing.T) {
+	ev := event.Event{
+		ID: event.ID{1}, Time: at, Origin: event.Origin{Agent: "host", Vantage: event.Probe},
+		Process: &flow.Process{PID: 4711, Name: "java", Exe: "/opt/java/bin/java", UID: 1000}, Container: &flow.Container{ID: "abc", Pod: "shop"},
+		Body: &event.Coverage{State: event.NotCovered, Reason: event.UnknownLibrary, Detail: "its TLS is Java's own"},
+	}
+	var buf bytes.Buffer
+	if err := NewEncoder(&buf, false).Encode(ev.Record()); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(buf.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"timestamp": "2026-01-02T03:04:05.678901+0000", "event_type": "coverage",
+		"vitrine": map[string]any{
+			"id": ev.ID.String(), "agent": "host", "vantage": "probe",
+			"process":   map[string]any{"pid": 4711.0, "name": "java", "exe": "/opt/java/bin/java", "uid": 1000.0},
+			"container": map[string]any{"id": "abc", "pod": "shop"},
+			"coverage":  map[string]any{"state": "not_covered", "reason": "unknown_library", "detail": "its TLS is Java's own"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestBodies(t *testing.T) {
 	tests := map[string]struct {
 		body  event.Body
@@ -98,6 +127,15 @@ func TestBodies(t *testing.T) {
 			map[string]any{"filename": "a.zip", "mimetype": "application/zip", "size": 9.0, "sha256": "00", "gaps": true, "state": "TRUNCATED", "stored": false, "tx_id": 0.0},
 			"fileinfo",
 		},
+		"ftp": {
+			&event.FTP{Tx: 3, Command: "EPSV", Argument: "2", Code: 229, Mode: "passive", Port: 2000, Reply: []string{"120 wait", "229-a", " b", "229-c", "229 (|||2000|)", "200"}},
+			"ftp",
+			map[string]any{"command": "EPSV", "command_data": "2", "completion_code": []any{"120", "229", "200"}, "dynamic_port": 2000.0, "mode": "passive",
+				"reply_received": "yes", "reply": []any{"wait", "a", " b", "c", "(|||2000|)", ""}},
+			"ftp",
+		},
+		"ftp without a reply": {&event.FTP{Command: "PASS"}, "ftp", map[string]any{"command": "PASS", "reply_received": "no"}, "ftp"},
+		"ftp_data":            {&event.FTPData{Command: "RETR", Name: "a.zip"}, "ftp_data", map[string]any{"command": "RETR", "filename": "a.zip"}, "ftp_data"},
 		"conn": {
 			&event.Conn{DurationUS: 1_000_000, PacketsToServer: 2, BytesToClient: 5}, "flow",
 			map[string]any{"pkts_toserver": 2.0, "pkts_toclient": 0.0, "bytes_toserver": 0.0, "bytes_toclient": 5.0, "age": 1.0, "state": "closed",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,22 @@ func TestTableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// An event of a process has no endpoints, and says nothing in their place.
+func TestEventWithoutAConnection(t *testing.T) {
+	var out bytes.Buffer
+	w, err := New(&out, Options{Format: "table"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := event.Record{Kind: event.KindCoverage, Coverage: &event.Coverage{State: event.Covered}}
+	if err := errors.Join(w.Write(&r), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	if row := strings.Split(out.String(), "\n")[1]; !slices.Equal(strings.Fields(row)[2:], []string{"coverage", "covered"}) {
+		t.Errorf("wrote %q", row)
+	}
+}
+
 func TestSummaries(t *testing.T) {
 	for _, tc := range []struct {
 		record event.Record
@@ -105,6 +122,10 @@ func TestSummaries(t *testing.T) {
 		{event.Record{File: &event.File{Name: "a.png", Type: "image/png", Size: 3, SHA256: "00"}}, "a.png image/png 3 B 00"},
 		{event.Record{WebSocket: &event.WebSocket{Direction: "to_server", Opcode: "text", Host: "h", Content: event.Content{Size: 4}}}, "to_server text h 4 B"},
 		{event.Record{Unknown: &event.Unknown{BytesToServer: 5}}, "5 B to server, 0 B to client"},
+		{event.Record{
+			Process:  &flow.Process{Name: "java", PID: 7},
+			Coverage: &event.Coverage{State: event.NotCovered, Reason: event.UnknownLibrary, Library: "jsse", Version: "21"},
+		}, "not_covered unknown_library java[7] jsse 21"},
 		{event.Record{}, ""},
 	} {
 		if got := summary(&tc.record); got != tc.want {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 )
 
@@ -20,9 +21,17 @@ type column struct {
 var columns = []column{
 	{"TIME", 23, func(r *event.Record) string { return r.Time.Local().Format("2006-01-02 15:04:05.000") }},
 	{"KIND", 9, func(r *event.Record) string { return string(r.Kind) }},
-	{"CLIENT", 21, func(r *event.Record) string { return r.Client.String() }},
-	{"SERVER", 21, func(r *event.Record) string { return r.Server.String() }},
+	{"CLIENT", 21, func(r *event.Record) string { return endpoint(r.Client) }},
+	{"SERVER", 21, func(r *event.Record) string { return endpoint(r.Server) }},
 	{"DECRYPTED", 19, decrypted},
+}
+
+// endpoint is empty for an event of no connection.
+func endpoint(e flow.Endpoint) string {
+	if !e.IP.IsValid() {
+		return ""
+	}
+	return e.String()
 }
 
 // decrypted says how a TLS connection was seen into, or why not.
@@ -85,10 +94,19 @@ func summary(r *event.Record) string {
 		return r.Anomaly.Code
 	case r.Unknown != nil:
 		return traffic(r.Unknown.BytesToServer, r.Unknown.BytesToClient)
+	case r.Coverage != nil:
+		return words(string(r.Coverage.State), string(r.Coverage.Reason), processName(r), r.Coverage.Library, r.Coverage.Version, r.Coverage.Detail)
 	case r.TLS != nil:
 		return words(r.TLS.Version, r.TLS.SNI, r.TLS.ALPN, r.TLS.Cipher)
 	}
 	return ""
+}
+
+func processName(r *event.Record) string {
+	if r.Process == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s[%d]", r.Process.Name, r.Process.PID)
 }
 
 // words joins those that are not empty.
