@@ -287,9 +287,12 @@ func overviewOf(o store.Overview, losses map[string]uint64) api.Overview {
 	c := o.Coverage
 	out := api.Overview{
 		Connections: o.Connections, PlaintextBytes: o.PlaintextBytes, Transactions: o.Transactions, Losses: losses,
-		Decryption: api.Decryption{TLS: c.TLS(), Yes: c.Yes, Partial: c.Partial, No: c.No, Reasons: []api.ReasonCount{}},
+		Decryption: api.Decryption{TLS: c.TLS(), Yes: c.Yes, Partial: c.Partial, No: c.No, Sources: []api.SourceCount{}, Reasons: []api.ReasonCount{}},
 		Kinds:      []api.KindCount{}, TopHosts: []api.HostCount{},
 		Trend: api.Trend{IntervalS: o.Trend.Interval.Seconds(), Points: []api.TrendPoint{}},
+	}
+	for _, from := range c.Sources {
+		out.Decryption.Sources = append(out.Decryption.Sources, api.SourceCount{Source: string(from.Source), Connections: from.Connections})
 	}
 	for _, r := range c.Reasons {
 		out.Decryption.Reasons = append(out.Decryption.Reasons, api.ReasonCount{Reason: string(r.Reason), Connections: r.Connections})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/store"
 )
 
 // withStore starts a server on the real event store with two HTTP events and a TLS one.
@@ -20,10 +22,27 @@ func withStore(t *testing.T) *site {
 	db := engine.Open(t)
 	tls := &event.Record{
 		ID: event.ID{3}, Time: time.Now().UTC().Add(-time.Minute), Kind: event.KindTLS, ConnID: connID, TLS: &flow.TLS{SNI: "a.example", Version: "TLS 1.3"},
-		Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey},
+		Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey}, Process: &curl,
 	}
 	must(t, db.Append(t.Context(), []*event.Record{httpEvent(1, "a.example"), httpEvent(2, "<script>alert(1)</script>"), tls}))
 	return open(t, func(_ *Config, d *Deps) { d.Events = db })
+}
+
+// Struct tags can't refer to each other.
+func TestKindsAreTheSameEverywhere(t *testing.T) {
+	f, _ := reflect.TypeFor[api.KindCount]().FieldByName("Kind")
+	kind, _ := event.FieldByName("kind")
+	if got, want := f.Tag.Get("enum"), strings.Join(kind.Enum, ","); got != want {
+		t.Errorf("the overview has the kinds %s, events have %s", got, want)
+	}
+}
+
+func TestOverviewNamesSources(t *testing.T) {
+	o := overviewOf(store.Overview{Coverage: store.Coverage{Yes: 3, Sources: []store.SourceCount{{Source: flow.FromProbe, Connections: 2}, {Source: flow.FromKeys, Connections: 1}}}}, nil)
+	want := []api.SourceCount{{Source: "probe", Connections: 2}, {Source: "keys", Connections: 1}}
+	if !slices.Equal(o.Decryption.Sources, want) || o.Decryption.TLS != 3 {
+		t.Errorf("got %+v", o.Decryption)
+	}
 }
 
 func TestEvents(t *testing.T) {

@@ -26,11 +26,18 @@ type Overview struct {
 // Coverage is how much of TLS was decrypted, in connections that have ended.
 type Coverage struct {
 	Yes, Partial, No uint64
+	Sources          []SourceCount // of the plaintext of those that were, wholly or in part; the most frequent first
 	Reasons          []ReasonCount // why not, or not all; the most frequent first
 }
 
 // TLS returns the number of TLS connections.
 func (c Coverage) TLS() uint64 { return c.Yes + c.Partial + c.No }
+
+// SourceCount says how many TLS connections were decrypted in one way.
+type SourceCount struct {
+	Source      flow.DecryptSource
+	Connections uint64
+}
 
 // ReasonCount says how many TLS connections have a reason.
 type ReasonCount struct {
@@ -73,7 +80,7 @@ const (
 // Overview sums up the period from since, inclusive, to until, exclusive.
 func (db *DB) Overview(ctx context.Context, since, until time.Time) (Overview, error) {
 	var o Overview
-	for _, f := range []func(context.Context, *Overview, time.Time, time.Time) error{db.kinds, db.reasons, db.hosts, db.trend} {
+	for _, f := range []func(context.Context, *Overview, time.Time, time.Time) error{db.kinds, db.sources, db.reasons, db.hosts, db.trend} {
 		if err := f(ctx, &o, since, until); err != nil {
 			return Overview{}, fmt.Errorf("sum up events: %w", err)
 		}
@@ -109,17 +116,30 @@ func (w *where) kindIs(k event.Kind) *where {
 	return w
 }
 
+func (db *DB) sources(ctx context.Context, o *Overview, since, until time.Time) error {
+	return db.countTLS(ctx, "decrypt_source", "decrypted != 'no'", since, until, func(source string, n uint64) {
+		o.Coverage.Sources = append(o.Coverage.Sources, SourceCount{flow.DecryptSource(source), n})
+	})
+}
+
 func (db *DB) reasons(ctx context.Context, o *Overview, since, until time.Time) error {
+	return db.countTLS(ctx, "reason", "reason != ''", since, until, func(reason string, n uint64) {
+		o.Coverage.Reasons = append(o.Coverage.Reasons, ReasonCount{flow.Reason(reason), n})
+	})
+}
+
+// countTLS counts the TLS connections that fulfil a condition by the values of a column, the most frequent first.
+func (db *DB) countTLS(ctx context.Context, column, condition string, since, until time.Time, each func(value string, n uint64)) error {
 	var (
-		reason proto.ColStr
-		count  proto.ColUInt64
-		w      = whereOf(nil, since, until).kindIs(event.KindTLS)
+		value proto.ColStr
+		count proto.ColUInt64
+		w     = whereOf(nil, since, until).kindIs(event.KindTLS)
 	)
-	w.add("reason != ''")
-	return db.client.query(ctx, "SELECT CAST(reason AS String) AS name, count() AS count FROM events"+w.String()+" GROUP BY name ORDER BY count DESC, name", w.params,
-		proto.Results{{Name: "name", Data: &reason}, {Name: "count", Data: &count}}, func(rows int) error {
+	w.add(condition)
+	return db.client.query(ctx, "SELECT CAST("+column+" AS String) AS name, count() AS count FROM events"+w.String()+" GROUP BY name ORDER BY count DESC, name", w.params,
+		proto.Results{{Name: "name", Data: &value}, {Name: "count", Data: &count}}, func(rows int) error {
 			for i := range rows {
-				o.Coverage.Reasons = append(o.Coverage.Reasons, ReasonCount{flow.Reason(reason.Row(i)), count.Row(i)})
+				each(value.Row(i), count.Row(i))
 			}
 			return nil
 		})

@@ -38,7 +38,7 @@ func traffic() []*event.Record {
 	})
 	odd(2, event.KindDNS, func(r *event.Record) { r.DNS = &event.DNS{Name: "tab\tand\nnewline\x00nul", DurationUS: 1500} })
 	odd(3, event.KindTLS, func(r *event.Record) {
-		r.TLS, r.Decryption = &flow.TLS{SNI: "Ärger.Example", Resumed: true, PlaintextBytes: 500}, flow.Decryption{State: flow.DecryptedNo, Reason: flow.NoKey}
+		r.TLS, r.Decryption = &flow.TLS{SNI: "Ärger.Example", Resumed: true, PlaintextBytes: 500}, flow.Decryption{State: flow.DecryptedNo, Source: flow.FromKeys, Reason: flow.NoKey}
 	})
 	odd(4, event.KindTLS, func(r *event.Record) {
 		r.TLS, r.Decryption = &flow.TLS{PlaintextBytes: 700, Certificate: &flow.Certificate{NotAfter: noon}}, flow.Decryption{State: flow.DecryptedYes, Source: flow.FromKeys}
@@ -53,6 +53,11 @@ func traffic() []*event.Record {
 	odd(8, event.KindAnomaly, func(r *event.Record) {
 		r.Anomaly, r.Process = &event.Anomaly{Code: "http1_bad"}, &flow.Process{PID: 0, UID: 0, Name: "curl"}
 	})
+	odd(9, event.KindCoverage, func(r *event.Record) {
+		r.Client, r.Proto, r.Vantage = flow.Endpoint{}, "", event.Probe
+		r.Process, r.Container = &flow.Process{PID: 7, Name: "java", CommandLine: "java -jar shop.jar"}, &flow.Container{Pod: "shop-1"}
+		r.Coverage = &event.Coverage{State: event.NotCovered, Reason: event.UnknownLibrary, Detail: "its TLS is Java's own"}
+	})
 	return out
 }
 
@@ -63,7 +68,7 @@ var searches = []string{
 	`tls.resumed:true`, `tls.resumed:false`, `tls.sni:"ärger.example"`, `tls.sni:Ärger.Example`, `dns.name:"it's*"`, `dns.name:*\"odd*`, `dns.name:*\\*`, `dns.answers:"100%_"`,
 	`dns.answers:192.0.2.1`, `dns.duration_us > 1ms`, `conn.protocols:tls`, `conn.protocols:t*s`, `body:"{p0:String}"`, `body:"'x'"`, `unknown.to_server:hello`, `hello`, `"'; DROP TABLE events; --"`,
 	`time >= 2026-11-20T12:00:30`, `time:2026-11-20T12:00`, `tls.certificate.not_after:*`, `tls.plaintext_bytes > 600b`, `process.uid:0`, `process.name:curl`, `conn_id:00000000000000000000000000000000`,
-	`(kind:tls or kind:dns) and not reason:*`, `http.request.headers:accept`, `curl`, `firefox`, `10.0.0.1`, `community_id:"1:*"`,
+	`(kind:tls or kind:dns) and not reason:*`, `coverage.state:not_covered`, `coverage.reason:unknown_library`, `coverage.state:covered`, `java's`, `shop.jar`, `container.pod:shop-*`, `http.request.headers:accept`, `curl`, `firefox`, `10.0.0.1`, `community_id:"1:*"`,
 }
 
 // The database and Filter.Match must agree on every event.
@@ -199,13 +204,13 @@ func TestOverview(t *testing.T) {
 	if o.Connections != 1 || o.Transactions != 63 || o.PlaintextBytes != 1200 || o.Coverage.TLS() != 2 || len(o.Trend.Points) != 60 || len(o.TopHosts) != topHosts {
 		t.Errorf("overview %+v", o)
 	}
-	if diff := cmp.Diff(Coverage{Yes: 1, No: 1, Reasons: []ReasonCount{{flow.NoKey, 1}}}, o.Coverage); diff != "" {
+	if diff := cmp.Diff(Coverage{Yes: 1, No: 1, Sources: []SourceCount{{flow.FromKeys, 1}}, Reasons: []ReasonCount{{flow.NoKey, 1}}}, o.Coverage); diff != "" {
 		t.Errorf("coverage: -want +got:\n%s", diff)
 	}
 	if diff := cmp.Diff(TrendPoint{Time: noon, Connections: 1, Yes: 1, No: 1, PlaintextBytes: 1200}, o.Trend.Points[0]); diff != "" {
 		t.Errorf("trend: -want +got:\n%s", diff)
 	}
-	if o.Kinds[0] != (KindCount{event.KindHTTP, 60}) || len(o.Kinds) != 7 {
+	if o.Kinds[0] != (KindCount{event.KindHTTP, 60}) || len(o.Kinds) != 8 {
 		t.Errorf("kinds %v", o.Kinds)
 	}
 }

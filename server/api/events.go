@@ -44,7 +44,14 @@ type Decryption struct {
 	Yes     uint64        `json:"yes" doc:"Decrypted"`
 	Partial uint64        `json:"partial" doc:"Decrypted in part"`
 	No      uint64        `json:"no" doc:"Not decrypted"`
+	Sources []SourceCount `json:"sources" doc:"How the plaintext of those that were decrypted, wholly or in part, was had; the most frequent first"`
 	Reasons []ReasonCount `json:"reasons" doc:"Why not, or not all, the most frequent first"`
+}
+
+// SourceCount says how often plaintext was had in one way.
+type SourceCount struct {
+	Source      string `json:"source" enum:"probe,keys,inspection" doc:"Where the plaintext came from"`
+	Connections uint64 `json:"connections" doc:"TLS connections that were decrypted so"`
 }
 
 // ReasonCount says how often a reason was given.
@@ -55,7 +62,7 @@ type ReasonCount struct {
 
 // KindCount counts one kind of event.
 type KindCount struct {
-	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,file,conn,anomaly,unknown,coverage" doc:"Kind of event"`
+	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,conn,anomaly,unknown,coverage" doc:"Kind of event"`
 	Count uint64     `json:"count" doc:"Events of it"`
 }
 

@@ -27,7 +27,7 @@ var Aliases = []Alias{
 // wordFields are where a bare word is sought, the cheap ones first.
 var wordFields = fieldsNamed(
 	"http.host", "tls.sni", "dns.name", "http.url", "http.user_agent", "http.referer", "file.name", "websocket.host", "websocket.url",
-	"anomaly.code", "agent", "asset", "process.name", "tls.certificate.subject", "tls.certificate.issuer", "dns.answers",
+	"anomaly.code", "agent", "asset", "process.name", "process.command_line", "container.image", "container.pod", "coverage.library", "coverage.detail", "tls.certificate.subject", "tls.certificate.issuer", "dns.answers",
 	"http.request.headers", "http.response.headers", "http.request.body", "http.response.body", "websocket.body", "unknown.to_server", "unknown.to_client")
 
 var addressFields = fieldsNamed("client.ip", "server.ip")

@@ -99,7 +99,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"column name", "http_host:a", Error{0, 9, "there is no field http_host; did you mean http.host?", "http.host"}},
 		{"far off", "zzzzzzzz:1", Error{0, 8, "there is no field zzzzzzzz; put the text in quotes to search for it everywhere", ""}},
 		{"enum", "decrypted:maybe", Error{10, 15, `decrypted is never "maybe": it is one of yes, no, partial`, ""}},
-		{"enum with typo", "kind:htpt", Error{5, 9, `kind is never "htpt": it is one of http, dns, tls, websocket, file, conn, anomaly, unknown`, "http"}},
+		{"enum with typo", "http.state:complet", Error{11, 18, `http.state is never "complet": it is one of complete, truncated, gap`, "complete"}},
 		{"number", "http.status:abc", Error{12, 15, `http.status is a whole number from 0 to 65535; "abc" is not`, ""}},
 		{"number too high", "http.status:70000", Error{12, 17, `http.status is a whole number from 0 to 65535; "70000" is not`, ""}},
 		{"above all", "http.status > 65535", Error{14, 19, "http.status is never above that", ""}},

@@ -841,6 +841,8 @@ export interface components {
             partial: number;
             /** @description Why not, or not all, the most frequent first */
             reasons: components["schemas"]["ReasonCount"][];
+            /** @description How the plaintext of those that were decrypted, wholly or in part, was had; the most frequent first */
+            sources: components["schemas"]["SourceCount"][];
             /**
              * Format: int64
              * @description TLS connections that ended
@@ -1313,7 +1315,7 @@ export interface components {
              * @description Kind of event
              * @enum {string}
              */
-            kind: "http" | "dns" | "tls" | "websocket" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
+            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
         };
         Mail: {
             /** @description Names of attached files */
@@ -1854,6 +1856,18 @@ export interface components {
             password: string;
             /** @description Account name */
             username: string;
+        };
+        SourceCount: {
+            /**
+             * Format: int64
+             * @description TLS connections that were decrypted so
+             */
+            connections: number;
+            /**
+             * @description Where the plaintext came from
+             * @enum {string}
+             */
+            source: "probe" | "keys" | "inspection";
         };
         Store: {
             /**
