@@ -44,6 +44,7 @@ type Inspector struct {
 	memory   *parse.Budget
 	cfg      Config
 	protocol map[string]*parse.Protocol
+	expected expectations
 	stats    stats
 	panics   panics
 }
@@ -100,8 +101,9 @@ func (i *Inspector) Open(c *flow.Conn) source.Stream {
 	i.stats.streams.Add(1)
 	s := &stream{inspector: i, conn: c, open: i.memory.Memory(), waits: i.memory.Memory()}
 	s.out = parse.Output{
-		Emit: s.emit, Anomaly: s.anomaly, Become: s.become, Seen: s.seen, Exhausted: s.exhausted, Limits: i.cfg.Limits,
+		Emit: s.emit, Anomaly: s.anomaly, Become: s.become, Expect: s.expect, Seen: s.seen, Exhausted: s.exhausted, Limits: i.cfg.Limits,
 		Memory: &s.open,
 	}
+	s.await(c.Start)
 	return s
 }

@@ -55,7 +55,7 @@ func (s *stream) probe(dir flow.Direction, prefix []byte) *parse.Protocol {
 	if open && s.conn.Tuple.Proto != flow.UDP {
 		return nil
 	}
-	return &s.inspector.cfg.Unknown
+	return s.fallback()
 }
 
 // reconsider asks the protocols about a datagram of a connection that is unknown so far. Datagrams stand alone: whatever was sent
@@ -90,5 +90,5 @@ func (s *stream) gapUnrecognised(dir flow.Direction, n int) {
 		return // what comes behind may be recognised on its own
 	}
 	s.gap[dir] = gap{true, n}
-	s.settle(&s.inspector.cfg.Unknown)
+	s.settle(s.fallback())
 }

@@ -26,6 +26,9 @@ type stream struct {
 	first  flow.Direction
 	gap    [2]gap // told while recognising
 
+	announced *expectation // a connection that this one has announced
+	expected  *expectation // this connection, as another has announced it
+
 	at        time.Time
 	deadline  time.Time // of the current call's decompression; zero until asked for
 	events    uint64
@@ -50,6 +53,9 @@ type gap struct {
 // Data parses b as far as that is possible. Passive protocols are never held up: the verdict is always Pass.
 func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	s.at, s.deadline = at, time.Time{}
+	if s.plaintext == 0 {
+		s.await(at) // it was perhaps not announced yet when it was opened
+	}
 	s.plaintext += uint64(len(b))
 	s.inspector.stats.plaintext.Add(uint64(len(b)))
 	if len(b) > 0 && !s.over { // an empty datagram says nothing
@@ -86,12 +92,13 @@ func (s *stream) Close(at time.Time) {
 	if !s.over {
 		s.guard(func() {
 			if s.parser == nil && len(s.left[0])+len(s.left[1]) > 0 {
-				s.settle(&s.inspector.cfg.Unknown)
+				s.settle(s.fallback())
 			}
 			s.end()
 		})
 	}
 	s.over, s.parser, s.left = true, nil, [2][]byte{}
+	s.inspector.expected.withdraw(s.announced)
 	s.waits.Release()
 	if s.conn.TLS != nil {
 		s.emitAs("tls", &event.TLS{Facts: s.conn.TLS, Decryption: s.conn.Decryption})

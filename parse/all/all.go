@@ -5,6 +5,7 @@ package all
 import (
 	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/dns"
+	"github.com/vitrine-ndr/vitrine/parse/ftp"
 	"github.com/vitrine-ndr/vitrine/parse/http1"
 	"github.com/vitrine-ndr/vitrine/parse/http2"
 	"github.com/vitrine-ndr/vitrine/parse/tls"
@@ -13,7 +14,7 @@ import (
 )
 
 // Protocols are tried in this order: those that know themselves by their first bytes come first.
-var Protocols = []parse.Protocol{http2.Protocol, http1.Protocol, tls.Protocol, dns.UDP, dns.TCP, websocket.Protocol}
+var Protocols = []parse.Protocol{http2.Protocol, http1.Protocol, tls.Protocol, ftp.Protocol, dns.UDP, dns.TCP, websocket.Protocol, ftp.Data}
 
 // Unknown follows a stream that none of Protocols recognises.
 var Unknown = unknown.Protocol
