@@ -1,0 +1,67 @@
+package hooks
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+)
+
+// Options change where hooks go. The zero value is right for most kernels.
+type Options struct {
+	// NoTrampolines asks for hooks without return probes: where functions return, instead. Kernels 6.11.0 to 6.12.13 and
+	// 6.13.0 to 6.13.2 on x86-64 need that: their return probes use a system call that seccomp filters deny, and a process
+	// that has such a filter is killed. Functions whose ends can't be found get no hook.
+	NoTrampolines bool
+}
+
+// Find returns the TLS libraries that are in an ELF file: a shared library, or a program with libraries linked into it. The file
+// may be hostile. If there are none, the error wraps ErrNoTLS, ErrUnknown, ErrNoSymbols or ErrUnsupported, and says what was seen.
+func Find(file io.ReaderAt, size int64, opts Options) ([]Library, error) {
+	img, err := openImage(file, size)
+	if err != nil {
+		return nil, err
+	}
+	// Programs with libraries linked in often tell other files nothing of that, but keep symbols for debuggers.
+	found := img.lookUp(img.dynamic, wanted())
+	if len(found.defined) == 0 {
+		imported := found.imported
+		found = img.lookUp(img.local, wanted())
+		maps.Copy(found.imported, imported)
+	}
+	marks := img.marks()
+	libraries, err := img.libraries(found, marks, opts)
+	switch {
+	case len(libraries) > 0:
+		return libraries, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, whyNot(found, marks)
+}
+
+// libraries makes hooks for all families of which functions were found.
+func (img *image) libraries(found *names, marks *marks, opts Options) ([]Library, error) {
+	var all []Library
+	var failed error
+	for _, f := range families() {
+		var functions []located
+		for _, e := range f.functions {
+			for _, fn := range found.defined[e.symbol] {
+				functions = append(functions, located{fn, e.program})
+			}
+		}
+		if !slices.ContainsFunc(functions, func(l located) bool { return l.program.data() }) {
+			continue
+		}
+		hooks := img.place(functions, opts)
+		if !slices.ContainsFunc(hooks, func(h Hook) bool { return h.Program.data() }) {
+			failed = fmt.Errorf("%w: %s is there, but its functions can't be followed", ErrUnsupported, f.name)
+			continue
+		}
+		lib := Library{Name: f.name, Hooks: hooks}
+		lib.identify(found, marks)
+		all = append(all, lib)
+	}
+	return all, failed
+}
