@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/filters"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/state"
 )
 
@@ -20,12 +22,10 @@ type Probe interface {
 	Status() api.Probe
 	// Coverage returns the processes that use TLS now, one entry for each library of each.
 	Coverage() []api.ProcessCoverage
-	// Filter returns the filter in force.
-	Filter() api.ProbeFilter
-	// SetFilter puts a filter in force. A *filters.Mistake says that it can't be, and where; then the one before stays.
-	SetFilter(ctx context.Context, f api.ProbeFilter) error
-	// Preview says what a filter would do to the processes that use TLS now. It may return a *filters.Mistake.
-	Preview(f api.ProbeFilter) ([]api.FilteredProcess, error)
+	// Filter returns the rules in force.
+	Filter() filter.Rules
+	// SetFilter puts rules in force that filter.Compile takes. After an error those before stay.
+	SetFilter(ctx context.Context, rules filter.Rules) error
 	// Resume makes a paused probe try again now. ErrNotPaused says that it is not paused.
 	Resume(ctx context.Context) error
 }
@@ -37,7 +37,7 @@ type probeOutput struct{ Body api.Probe }
 
 type coverageOutput struct{ Body api.ProbeCoverage }
 
-type filterInput struct{ Body api.ProbeFilter }
+type filterInput struct{ Body filter.Rules }
 
 type filterOutput struct{ Body api.ProbeFilterState }
 
@@ -108,20 +108,24 @@ func (s *Server) getFilter(ctx context.Context, _ *nothing) (*filterOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	out := api.ProbeFilterState{Filter: api.ProbeFilter{Mode: filters.Everything}}
+	out := api.ProbeFilterState{Filter: kept.Filter}
 	if changed {
-		out.Filter, out.Previous, out.Changed, out.Actor = kept.Filter, &kept.Previous, &kept.Changed, kept.Actor
-		out.Previous.Rules = listOf(out.Previous.Rules)
+		out.Previous, out.Changed, out.Actor = new(shown(kept.Previous)), &kept.Changed, kept.Actor
 	}
 	if s.deps.Probe != nil {
 		out.Filter = s.deps.Probe.Filter()
 	}
-	out.Filter.Rules = listOf(out.Filter.Rules)
+	out.Filter = shown(out.Filter)
 	return &filterOutput{out}, nil
 }
 
+// shown returns rules with everything said that the zero Rules leave out.
+func shown(r filter.Rules) filter.Rules {
+	return filter.Rules{Mode: cmp.Or(r.Mode, filter.Everything), Rules: listOf(r.Rules)}
+}
+
 func (s *Server) setFilter(ctx context.Context, in *filterInput) (*filterOutput, error) {
-	if err := s.checkFilter(in.Body); err != nil {
+	if _, err := s.compile(in.Body); err != nil {
 		return nil, err
 	}
 	text, err := json.Marshal(in.Body)
@@ -136,7 +140,7 @@ func (s *Server) setFilter(ctx context.Context, in *filterInput) (*filterOutput,
 	}
 	if err := s.deps.Probe.SetFilter(ctx, in.Body); err != nil {
 		_ = s.audit(ctx, actor, "probe.filter", string(text), state.FailedToDo)
-		return nil, filterProblem(err)
+		return nil, err
 	}
 	kept := filters.Kept{Filter: in.Body, Previous: before, Changed: time.Now().UTC().Truncate(time.Millisecond), Actor: actor}
 	if err := filters.Save(ctx, s.deps.State, kept); err != nil {
@@ -146,25 +150,33 @@ func (s *Server) setFilter(ctx context.Context, in *filterInput) (*filterOutput,
 }
 
 func (s *Server) previewFilter(_ context.Context, in *filterInput) (*previewOutput, error) {
-	if err := s.checkFilter(in.Body); err != nil {
+	f, err := s.compile(in.Body)
+	if err != nil {
 		return nil, err
 	}
-	processes, err := s.deps.Probe.Preview(in.Body)
-	if err != nil {
-		return nil, filterProblem(err)
+	out := api.FilterPreview{Processes: []api.FilteredProcess{}}
+	known := map[int]bool{} // some use more than one library
+	for _, c := range s.deps.Probe.Coverage() {
+		if known[c.Process.PID] {
+			continue
+		}
+		known[c.Process.PID] = true
+		seen := map[filter.Verdict]string{filter.Take: "yes", filter.Drop: "no", filter.Ask: "partly"}[f.Process(&c.Process, c.Container).Verdict]
+		out.Processes = append(out.Processes, api.FilteredProcess{Process: c.Process, Container: c.Container, Seen: seen})
 	}
-	return &previewOutput{api.FilterPreview{Processes: listOf(processes)}}, nil
+	return &previewOutput{out}, nil
 }
 
-// checkFilter returns nil iff there is a probe to give the filter to and no mistake in it.
-func (s *Server) checkFilter(f api.ProbeFilter) error {
+// compile returns the filter of rules, or an answer for the caller: there is no probe to give it to, or a mistake in it.
+func (s *Server) compile(rules filter.Rules) (*filter.Filter, error) {
 	if s.deps.Probe == nil {
-		return s.noProbe()
+		return nil, s.noProbe()
 	}
-	if mistakes := filters.Check(f); len(mistakes) > 0 {
-		return badFilter(mistakes)
+	f, err := filter.Compile(rules)
+	if m, ok := errors.AsType[*filter.Mistake](err); ok {
+		return nil, huma.Error422UnprocessableEntity("The filter can't be used: "+m.Error()+".", &huma.ErrorDetail{Message: m.Message, Location: "body." + m.Field})
 	}
-	return nil
+	return f, err
 }
 
 func (s *Server) noProbe() error {
@@ -173,22 +185,6 @@ func (s *Server) noProbe() error {
 		text += ": " + why
 	}
 	return huma.Error409Conflict(text + ".")
-}
-
-// filterProblem tells of a mistake that only the probe could find.
-func filterProblem(err error) error {
-	if m, ok := errors.AsType[*filters.Mistake](err); ok {
-		return badFilter([]*filters.Mistake{m})
-	}
-	return err
-}
-
-func badFilter(mistakes []*filters.Mistake) error {
-	var details []error
-	for _, m := range mistakes {
-		details = append(details, &huma.ErrorDetail{Message: m.Message, Location: "body." + m.Field})
-	}
-	return huma.Error422UnprocessableEntity("The filter can't be used. Mend what is named in errors.", details...)
 }
 
 func (s *Server) resumeProbe(ctx context.Context, _ *nothing) (*probeOutput, error) {

@@ -16,12 +16,13 @@ import (
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/filters"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 )
 
-// oneProcess is a probe on a machine with one process. It takes every filter but those for the user "ghost".
+// oneProcess is a probe on a machine with one process.
 type oneProcess struct {
 	mu     sync.Mutex
-	filter api.ProbeFilter
+	rules  filter.Rules
 	paused bool
 }
 
@@ -43,27 +44,17 @@ func (p *oneProcess) Coverage() []api.ProcessCoverage {
 	}}
 }
 
-func (p *oneProcess) Filter() api.ProbeFilter {
+func (p *oneProcess) Filter() filter.Rules {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.filter
+	return p.rules
 }
 
-func (p *oneProcess) SetFilter(_ context.Context, f api.ProbeFilter) error {
-	if _, err := p.Preview(f); err != nil {
-		return err
-	}
+func (p *oneProcess) SetFilter(_ context.Context, rules filter.Rules) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.filter = f
+	p.rules = rules
 	return nil
-}
-
-func (p *oneProcess) Preview(f api.ProbeFilter) ([]api.FilteredProcess, error) {
-	if len(f.Rules) > 0 && f.Rules[0].User == "ghost" {
-		return nil, &filters.Mistake{Field: "rules[0].user", Message: "there is no such user"}
-	}
-	return []api.FilteredProcess{{Process: curl, Seen: "yes"}}, nil
 }
 
 func (p *oneProcess) Resume(context.Context) error {
@@ -78,7 +69,6 @@ func (p *oneProcess) Resume(context.Context) error {
 
 // withProbe opens a server on a machine whose probe takes everything.
 func withProbe(t *testing.T, p *oneProcess) *site {
-	p.filter = api.ProbeFilter{Mode: filters.Everything}
 	return open(t, func(_ *Config, d *Deps) { d.Probe = p })
 }
 
@@ -93,10 +83,10 @@ func TestProbeThatIsOff(t *testing.T) {
 	if got := get[api.ProbeCoverage](admin, "/api/v1/probe/coverage"); got.Processes == nil || len(got.Processes) != 0 {
 		t.Errorf("got %+v", got)
 	}
-	if got := get[api.ProbeFilterState](admin, "/api/v1/probe/filter"); got.Filter.Mode != filters.Everything || got.Previous != nil {
+	if got := get[api.ProbeFilterState](admin, "/api/v1/probe/filter"); got.Filter.Mode != filter.Everything || got.Previous != nil {
 		t.Errorf("got %+v", got)
 	}
-	filter := api.ProbeFilter{Mode: filters.Everything, Rules: []api.ProbeRule{}}
+	filter := filter.Rules{Mode: filter.Everything, Rules: []filter.Rule{}}
 	for _, route := range [][2]string{{http.MethodPut, "/api/v1/probe/filter"}, {http.MethodPost, "/api/v1/probe/filter/preview"}, {http.MethodPost, "/api/v1/probe/resume"}} {
 		if a := admin.do(route[0], route[1], filter); a.status != 409 || !strings.HasSuffix(a.detail(), "needs root.") {
 			t.Errorf("%v: %d %s", route, a.status, a.body)
@@ -121,9 +111,9 @@ func TestFilterIsSetAuditedAndKept(t *testing.T) {
 	p := &oneProcess{}
 	s := withProbe(t, p)
 	admin := s.admin()
-	first := api.ProbeFilter{Mode: filters.Except, Rules: []api.ProbeRule{{Exe: "/usr/bin/*", Ports: []string{"443", "8000-8999"}, Direction: "outgoing"}}}
-	second := api.ProbeFilter{Mode: filters.Only, Rules: []api.ProbeRule{{User: "www-data"}}}
-	for _, f := range []api.ProbeFilter{first, second} {
+	first := filter.Rules{Mode: filter.Except, Rules: []filter.Rule{{Exe: "/usr/bin/*", Ports: []string{"443", "8000-8999"}, Direction: filter.Outgoing}}}
+	second := filter.Rules{Mode: filter.Only, Rules: []filter.Rule{{User: "www-data"}}}
+	for _, f := range []filter.Rules{first, second} {
 		if a := admin.do(http.MethodPut, "/api/v1/probe/filter", f); a.status != 200 {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
@@ -164,11 +154,11 @@ func TestMistakesInFilters(t *testing.T) {
 		{"too many rules", `{"mode":"only","rules":[` + strings.Repeat(`{"pid":1},`, 64) + `{"pid":1}]}`, "body.rules"},
 		{"rule without a field", `{"mode":"except","rules":[{"pid":1},{"ports":[]}]}`, "body.rules[1]"},
 		{"bad pid", `{"mode":"only","rules":[{"pid":-1}]}`, "body.rules[0].pid"},
-		{"long text", `{"mode":"only","rules":[{"name":"` + strings.Repeat("x", 257) + `"}]}`, "body.rules[0].name"},
+		{"long text", `{"mode":"only","rules":[{"name":"` + strings.Repeat("x", 2000) + `"}]}`, "body.rules[0].name"},
 		{"newline", `{"mode":"only","rules":[{"command_line":"a\nb"}]}`, "body.rules[0].command_line"},
 		{"space around", `{"mode":"only","rules":[{"pid":1},{"exe":"/bin/sh "}]}`, "body.rules[1].exe"},
 		{"user with a wildcard", `{"mode":"only","rules":[{"user":"www-*"}]}`, "body.rules[0].user"},
-		{"user that only the probe can look up", `{"mode":"only","rules":[{"user":"ghost"}]}`, "body.rules[0].user"},
+		{"unknown user", `{"mode":"only","rules":[{"user":"ghost"}]}`, "body.rules[0].user"},
 		{"port 0", `{"mode":"only","rules":[{"ports":["443","0"]}]}`, "body.rules[0].ports[1]"},
 		{"range the wrong way round", `{"mode":"only","rules":[{"ports":["9-8"]}]}`, "body.rules[0].ports[0]"},
 		{"unknown direction", `{"mode":"only","rules":[{"direction":"up"}]}`, "body.rules[0].direction"},
@@ -186,7 +176,7 @@ func TestMistakesInFilters(t *testing.T) {
 			}
 		})
 	}
-	if got := p.Filter(); got.Mode != filters.Everything {
+	if got := p.Filter(); got.Mode != "" {
 		t.Errorf("a mistake is in force: %+v", got)
 	}
 	if _, ok, err := filters.Load(t.Context(), s.state); ok || err != nil {
@@ -203,14 +193,24 @@ func locates(location, message, want string) bool {
 func TestPreviewChangesNothing(t *testing.T) {
 	p := &oneProcess{}
 	s := withProbe(t, p)
-	a := s.admin().do(http.MethodPost, "/api/v1/probe/filter/preview", api.ProbeFilter{Mode: filters.Only, Rules: []api.ProbeRule{{Name: "curl"}}})
-	var got api.FilterPreview
-	must(t, json.Unmarshal([]byte(a.body), &got))
-	if a.status != 200 || len(got.Processes) != 1 || got.Processes[0].Seen != "yes" {
-		t.Errorf("got %d %s", a.status, a.body)
+	admin := s.admin()
+	for _, tc := range []struct {
+		rules filter.Rules
+		want  string
+	}{
+		{filter.Rules{Mode: filter.Only, Rules: []filter.Rule{{Name: "curl"}}}, "yes"},
+		{filter.Rules{Mode: filter.Except, Rules: []filter.Rule{{Name: "curl"}}}, "no"},
+		{filter.Rules{Mode: filter.Only, Rules: []filter.Rule{{Name: "curl", Ports: []string{"443"}}}}, "partly"},
+	} {
+		a := admin.do(http.MethodPost, "/api/v1/probe/filter/preview", tc.rules)
+		var got api.FilterPreview
+		must(t, json.Unmarshal([]byte(a.body), &got))
+		if diff := cmp.Diff(api.FilterPreview{Processes: []api.FilteredProcess{{Process: curl, Seen: tc.want}}}, got); a.status != 200 || diff != "" {
+			t.Errorf("%+v: %d %s", tc.rules, a.status, diff)
+		}
 	}
-	if p.Filter().Mode != filters.Everything {
-		t.Error("the filter was changed")
+	if diff := cmp.Diff(filter.Rules{}, p.Filter()); diff != "" {
+		t.Errorf("the filter was changed: %s", diff)
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/state"
 	"github.com/vitrine-ndr/vitrine/store"
 	"github.com/vitrine-ndr/vitrine/store/query"
@@ -44,7 +46,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					schemeCookie: {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by signing in. Unsafe methods need a same-origin request."},
 					schemeToken:  {Type: "http", Scheme: "bearer", Description: "API token, made by vitrine token create."},
@@ -74,6 +76,15 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 	s.registerSystem(api)
 	neverNull(api.OpenAPI())
 	return api
+}
+
+// schemaName names the schema of a type after the type, which is enough where its package is ours or the event's.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if t.PkgPath() == reflect.TypeFor[filter.Rules]().PkgPath() {
+		return "Filter" + name
+	}
+	return name
 }
 
 // operation describes one route. need is the permission that a caller must have; the OpenAPI document shows it as the scope of

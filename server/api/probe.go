@@ -5,6 +5,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 )
 
 // Probe tells how the probe of the server's machine is doing.
@@ -59,32 +60,12 @@ type ProbeCoverage struct {
 	Processes []ProcessCoverage `json:"processes" doc:"One entry for each process and library; those that have ended are gone"`
 }
 
-// ProbeFilter says whose plaintext the probe takes. What it leaves out never leaves the kernel.
-type ProbeFilter struct {
-	Mode  string      `json:"mode" enum:"everything,only,except" doc:"Everything; only what one of the rules fits; or everything except what one of the rules fits"`
-	Rules []ProbeRule `json:"rules" maxItems:"64" doc:"Rules; none if the mode is everything"`
-}
-
-// ProbeRule fits a connection of a process iff all that it says is true of them. What is missing is not looked at. Texts are compared as a
-// whole; in them, * stands for any text and ? for one character.
-type ProbeRule struct {
-	PID         int      `json:"pid,omitempty" minimum:"1" maximum:"4194304" doc:"Process id, in the host's namespace"`
-	Exe         string   `json:"exe,omitempty" maxLength:"1024" doc:"Path of the executable, as the process sees it" example:"/usr/bin/*"`
-	Name        string   `json:"name,omitempty" maxLength:"256" doc:"Command name" example:"curl"`
-	CommandLine string   `json:"command_line,omitempty" maxLength:"1024" doc:"Command line, its words separated by spaces" example:"python3 *manage.py*"`
-	Image       string   `json:"image,omitempty" maxLength:"1024" doc:"Container image" example:"registry.example.com/shop:*"`
-	Namespace   string   `json:"namespace,omitempty" maxLength:"256" doc:"Kubernetes namespace" example:"kube-*"`
-	User        string   `json:"user,omitempty" maxLength:"256" doc:"Name or id of the user that it runs as; no wildcards" example:"www-data"`
-	Ports       []string `json:"ports,omitempty" maxItems:"64" doc:"Ports of the server side, each one port or a range" example:"[\"443\",\"8000-8999\"]"`
-	Direction   string   `json:"direction,omitempty" enum:"incoming,outgoing" doc:"Incoming: the process is the server; outgoing: the client"`
-}
-
 // ProbeFilterState is the filter in force and its history.
 type ProbeFilterState struct {
-	Filter   ProbeFilter  `json:"filter" doc:"The filter in force, or the one that will be once the probe is on"`
-	Previous *ProbeFilter `json:"previous,omitempty" doc:"The filter before, to go back to; missing if it was never changed here"`
-	Changed  *time.Time   `json:"changed,omitempty" doc:"When it was changed here; missing if it never was: then it is the configuration's"`
-	Actor    string       `json:"actor,omitempty" doc:"Account or token that changed it"`
+	Filter   filter.Rules  `json:"filter" doc:"The filter in force, or the one that will be once the probe is on"`
+	Previous *filter.Rules `json:"previous,omitempty" doc:"The filter before, to go back to; missing if it was never changed here"`
+	Changed  *time.Time    `json:"changed,omitempty" doc:"When it was changed here; missing if it never was: then it is the configuration's"`
+	Actor    string        `json:"actor,omitempty" doc:"Account or token that changed it"`
 }
 
 // FilterPreview says what a filter would do to the processes that use TLS now.

@@ -24,7 +24,7 @@ const (
 
 // Rules say whose plaintext is taken. The zero Rules take everything.
 type Rules struct {
-	Mode  Mode   `yaml:"mode" json:"mode" doc:"everything; only what one of the rules fits; or everything except what one of the rules fits"`
+	Mode  Mode   `yaml:"mode" json:"mode" enum:"everything,only,except" doc:"everything; only what one of the rules fits; or everything except what one of the rules fits"`
 	Rules []Rule `yaml:"rules" json:"rules" doc:"rules; none if the mode is everything"`
 }
 
@@ -32,14 +32,14 @@ type Rules struct {
 // whole; in them, * stands for any text and ? for one character.
 type Rule struct {
 	PID         int       `yaml:"pid" json:"pid,omitempty" doc:"process id, in the host's namespace"`
-	Exe         string    `yaml:"exe" json:"exe,omitempty" doc:"path of the executable, as the process sees it"`
+	Exe         string    `yaml:"exe" json:"exe,omitempty" doc:"path of the executable, as the process sees it" example:"/usr/bin/*"`
 	Name        string    `yaml:"name" json:"name,omitempty" doc:"command name"`
-	CommandLine string    `yaml:"command_line" json:"command_line,omitempty" doc:"command line, its words separated by spaces"`
-	Image       string    `yaml:"image" json:"image,omitempty" doc:"container image"`
-	Namespace   string    `yaml:"namespace" json:"namespace,omitempty" doc:"Kubernetes namespace"`
+	CommandLine string    `yaml:"command_line" json:"command_line,omitempty" doc:"command line, its words separated by spaces" example:"python3 *manage.py*"`
+	Image       string    `yaml:"image" json:"image,omitempty" doc:"container image" example:"registry.example.com/shop:*"`
+	Namespace   string    `yaml:"namespace" json:"namespace,omitempty" doc:"Kubernetes namespace" example:"kube-*"`
 	User        string    `yaml:"user" json:"user,omitempty" doc:"name or id of the user that it runs as; no wildcards"`
-	Ports       []string  `yaml:"ports" json:"ports,omitempty" doc:"ports of the server side, each one port or a range such as 8000-8999"`
-	Direction   Direction `yaml:"direction" json:"direction,omitempty" doc:"incoming: the process is the server; outgoing: the client"`
+	Ports       []string  `yaml:"ports" json:"ports,omitempty" doc:"ports of the server side, each one port or a range such as 8000-8999" example:"[\"443\",\"8000-8999\"]"`
+	Direction   Direction `yaml:"direction" json:"direction,omitempty" enum:"incoming,outgoing" doc:"incoming: the process is the server; outgoing: the client"`
 }
 
 // Direction says which side of a connection a process is. It is empty where that is not known, and in rules that don't care.

@@ -1111,6 +1111,59 @@ export interface components {
             /** @description The processes of the coverage list, each once */
             processes: components["schemas"]["FilteredProcess"][];
         };
+        FilterRule: {
+            /**
+             * @description command line, its words separated by spaces
+             * @example python3 *manage.py*
+             */
+            command_line?: string;
+            /**
+             * @description incoming: the process is the server; outgoing: the client
+             * @enum {string}
+             */
+            direction?: "incoming" | "outgoing";
+            /**
+             * @description path of the executable, as the process sees it
+             * @example /usr/bin/*
+             */
+            exe?: string;
+            /**
+             * @description container image
+             * @example registry.example.com/shop:*
+             */
+            image?: string;
+            /** @description command name */
+            name?: string;
+            /**
+             * @description Kubernetes namespace
+             * @example kube-*
+             */
+            namespace?: string;
+            /**
+             * Format: int64
+             * @description process id, in the host's namespace
+             */
+            pid?: number;
+            /**
+             * @description ports of the server side, each one port or a range such as 8000-8999
+             * @example [
+             *       "443",
+             *       "8000-8999"
+             *     ]
+             */
+            ports?: string[];
+            /** @description name or id of the user that it runs as; no wildcards */
+            user?: string;
+        };
+        FilterRules: {
+            /**
+             * @description everything; only what one of the rules fits; or everything except what one of the rules fits
+             * @enum {string}
+             */
+            mode: "everything" | "only" | "except";
+            /** @description rules; none if the mode is everything */
+            rules: components["schemas"]["FilterRule"][];
+        };
         FilteredProcess: {
             /** @description Its container */
             container?: components["schemas"]["Container"];
@@ -1532,15 +1585,6 @@ export interface components {
             /** @description One entry for each process and library; those that have ended are gone */
             processes: components["schemas"]["ProcessCoverage"][];
         };
-        ProbeFilter: {
-            /**
-             * @description Everything; only what one of the rules fits; or everything except what one of the rules fits
-             * @enum {string}
-             */
-            mode: "everything" | "only" | "except";
-            /** @description Rules; none if the mode is everything */
-            rules: components["schemas"]["ProbeRule"][];
-        };
         ProbeFilterState: {
             /** @description Account or token that changed it */
             actor?: string;
@@ -1550,9 +1594,9 @@ export interface components {
              */
             changed?: string;
             /** @description The filter in force, or the one that will be once the probe is on */
-            filter: components["schemas"]["ProbeFilter"];
+            filter: components["schemas"]["FilterRules"];
             /** @description The filter before, to go back to; missing if it was never changed here */
-            previous?: components["schemas"]["ProbeFilter"];
+            previous?: components["schemas"]["Rules"];
         };
         ProbeLoss: {
             /**
@@ -1565,56 +1609,6 @@ export interface components {
              * @example ring_full
              */
             reason: string;
-        };
-        ProbeRule: {
-            /**
-             * @description Command line, its words separated by spaces
-             * @example python3 *manage.py*
-             */
-            command_line?: string;
-            /**
-             * @description Incoming: the process is the server; outgoing: the client
-             * @enum {string}
-             */
-            direction?: "incoming" | "outgoing";
-            /**
-             * @description Path of the executable, as the process sees it
-             * @example /usr/bin/*
-             */
-            exe?: string;
-            /**
-             * @description Container image
-             * @example registry.example.com/shop:*
-             */
-            image?: string;
-            /**
-             * @description Command name
-             * @example curl
-             */
-            name?: string;
-            /**
-             * @description Kubernetes namespace
-             * @example kube-*
-             */
-            namespace?: string;
-            /**
-             * Format: int64
-             * @description Process id, in the host's namespace
-             */
-            pid?: number;
-            /**
-             * @description Ports of the server side, each one port or a range
-             * @example [
-             *       "443",
-             *       "8000-8999"
-             *     ]
-             */
-            ports?: string[];
-            /**
-             * @description Name or id of the user that it runs as; no wildcards
-             * @example www-data
-             */
-            user?: string;
         };
         Process: {
             /** @description Command line */
@@ -1735,6 +1729,11 @@ export interface components {
              * @enum {string}
              */
             kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
+            /**
+             * @description Which side of the connection the local program is
+             * @enum {string}
+             */
+            local?: "client" | "server";
             /** @description The local program */
             process?: components["schemas"]["Process"];
             /**
@@ -1775,6 +1774,15 @@ export interface components {
             on: boolean;
             /** @description Why it does not, or what it works on */
             why?: string;
+        };
+        Rules: {
+            /**
+             * @description everything; only what one of the rules fits; or everything except what one of the rules fits
+             * @enum {string}
+             */
+            mode: "everything" | "only" | "except";
+            /** @description rules; none if the mode is everything */
+            rules: components["schemas"]["FilterRule"][];
         };
         SMTP: {
             /**
@@ -3348,7 +3356,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ProbeFilter"];
+                "application/json": components["schemas"]["FilterRules"];
             };
         };
         responses: {
@@ -3417,7 +3425,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ProbeFilter"];
+                "application/json": components["schemas"]["FilterRules"];
             };
         };
         responses: {
