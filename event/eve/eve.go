@@ -51,8 +51,6 @@ type line struct {
 	WebSocket *webSocketObject `json:"websocket,omitempty"`
 	FTP       *ftpObject       `json:"ftp,omitempty"`
 	FTPData   *ftpDataObject   `json:"ftp_data,omitempty"`
-	FTP       *ftpObject       `json:"ftp,omitempty"`
-	FTPData   *ftpDataObject   `json:"ftp_data,omitempty"`
 	FileInfo  *fileObject      `json:"fileinfo,omitempty"`
 	Flow      *flowObject      `json:"flow,omitempty"`
 	Anomaly   *anomalyObject   `json:"anomaly,omitempty"`
@@ -67,7 +65,6 @@ type vitrineObject struct {
 	Asset     string           `json:"asset,omitempty"`
 	Vantage   string           `json:"vantage,omitempty"`
 	Import    string           `json:"import,omitempty"`
-	Control   string           `json:"control_id,omitempty"`
 	Control   string           `json:"control_id,omitempty"`
 	Decrypted string           `json:"decrypted,omitempty"`
 	Source    string           `json:"decrypt_source,omitempty"`
@@ -132,14 +129,6 @@ func (e *Encoder) body(l *line, r *event.Record) {
 			l.Vitrine.Control = r.FTPData.ControlID.String()
 		}
 		swap(l, r.FTPData.Direction)
-	case event.KindFTP:
-		l.FTP, l.TxID = ftp(r.FTP), &r.FTP.Tx
-	case event.KindFTPData:
-		l.FTPData = ftpData(r.FTPData)
-		if r.FTPData.ControlID != (event.ID{}) {
-			l.Vitrine.Control = r.FTPData.ControlID.String()
-		}
-		swap(l, r.FTPData.Direction)
 	case event.KindFile:
 		l.FileInfo, l.TxID = file(r.File), &r.File.Tx
 		if r.File.URL != "" {
@@ -169,8 +158,6 @@ func appProto(name string) string {
 	switch name {
 	case "http1":
 		return "http"
-	case "ftp_data":
-		return "ftp-data"
 	case "ftp_data":
 		return "ftp-data"
 	case "unknown":

@@ -136,15 +136,6 @@ func TestBodies(t *testing.T) {
 		},
 		"ftp without a reply": {&event.FTP{Command: "PASS"}, "ftp", map[string]any{"command": "PASS", "reply_received": "no"}, "ftp"},
 		"ftp_data":            {&event.FTPData{Command: "RETR", Name: "a.zip"}, "ftp_data", map[string]any{"command": "RETR", "filename": "a.zip"}, "ftp_data"},
-		"ftp": {
-			&event.FTP{Tx: 3, Command: "EPSV", Argument: "2", Code: 229, Mode: "passive", Port: 2000, Reply: []string{"120 wait", "229-a", " b", "229-c", "229 (|||2000|)", "200"}},
-			"ftp",
-			map[string]any{"command": "EPSV", "command_data": "2", "completion_code": []any{"120", "229", "200"}, "dynamic_port": 2000.0, "mode": "passive",
-				"reply_received": "yes", "reply": []any{"wait", "a", " b", "c", "(|||2000|)", ""}},
-			"ftp",
-		},
-		"ftp without a reply": {&event.FTP{Command: "PASS"}, "ftp", map[string]any{"command": "PASS", "reply_received": "no"}, "ftp"},
-		"ftp_data":            {&event.FTPData{Command: "RETR", Name: "a.zip"}, "ftp_data", map[string]any{"command": "RETR", "filename": "a.zip"}, "ftp_data"},
 		"conn": {
 			&event.Conn{DurationUS: 1_000_000, PacketsToServer: 2, BytesToClient: 5}, "flow",
 			map[string]any{"pkts_toserver": 2.0, "pkts_toclient": 0.0, "bytes_toserver": 0.0, "bytes_toclient": 5.0, "age": 1.0, "state": "closed",
