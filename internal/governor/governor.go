@@ -19,7 +19,7 @@ import (
 
 // Config is the budget. Its fields are settings of the program that embeds it.
 type Config struct {
-	CPU    int           `yaml:"cpu" doc:"CPU time that may be used, in percent of one core"`
+	CPU    float64       `yaml:"cpu" doc:"CPU time that may be used, in percent of one core"`
 	Memory config.Size   `yaml:"memory" doc:"memory that may be used"`
 	Over   time.Duration `yaml:"over" doc:"how long the budget may be exceeded before the probe pauses"`
 	Retry  time.Duration `yaml:"retry" doc:"how long the probe pauses, and how long it must keep to the budget afterwards"`
@@ -43,7 +43,7 @@ func DefaultConfig(inContainer bool) Config {
 // Validate rejects a budget that nothing could keep, and times that would make it flap.
 func (c Config) Validate() error {
 	switch {
-	case c.CPU < 1:
+	case !(c.CPU >= 1): // nor NaN
 		return errors.New("cpu must be at least 1 percent")
 	case c.Memory < 32<<20:
 		return fmt.Errorf("memory is %s and must be at least 32MiB", c.Memory)
@@ -60,10 +60,13 @@ func (c Config) interval() time.Duration { return min(time.Second, c.Over/10) }
 
 // Deps are what a Governor reads and steers. It calls Pause and Resume in turn from the goroutine of Run, Pause first.
 type Deps struct {
-	// Read returns what has been used; see Meter.
+	// Name is what is governed, for the log.
+	Name string
+	// Read returns what has been used; nil stands for what a plain Meter reads.
 	Read func() (Reading, error)
-	// Pause stops what costs, and returns when that is done. The state says why.
-	Pause func(State)
+	// Pause stops what costs, and returns when that is done. Why is for people. An error ends Run: what can't be paused can't
+	// be kept within a budget.
+	Pause func(why string) error
 	// Resume starts it again. After an error it is called again a pause later.
 	Resume func() error
 	Log    *slog.Logger
@@ -80,6 +83,10 @@ type Governor struct {
 
 // New returns a Governor that does nothing until Run.
 func New(cfg Config, deps Deps) *Governor {
+	if deps.Read == nil {
+		deps.Read = new(Meter).Read
+	}
+	deps.Log = deps.Log.With("governed", deps.Name)
 	return &Governor{deps: deps, cfg: cfg, byHand: make(chan struct{}, 1), machine: machine{cfg: cfg}}
 }
 
@@ -98,8 +105,7 @@ func (g *Governor) Resume() {
 	}
 }
 
-// Run reads the usage and acts on it until ctx is done. It leaves paused what is paused then. Usage that cannot be read ends
-// it: what can't be measured can't be kept within a budget.
+// Run reads the usage and acts on it until ctx is done. It leaves paused what is paused then. Usage that cannot be read ends it.
 func (g *Governor) Run(ctx context.Context) error {
 	ticker := time.NewTicker(g.cfg.interval())
 	defer ticker.Stop()
@@ -134,17 +140,20 @@ func (g *Governor) step(decide func(*machine, time.Time, Reading) action) error 
 	g.mu.Unlock()
 	switch do {
 	case pause:
-		g.pause(state)
+		return g.pause(state)
 	case resume:
 		g.resume()
 	}
 	return nil
 }
 
-func (g *Governor) pause(s State) {
+func (g *Governor) pause(s State) error {
 	g.deps.Log.Warn("over budget", "state", s.String())
-	g.deps.Pause(s)
+	if err := g.deps.Pause(s.String()); err != nil {
+		return fmt.Errorf("pause the %s: %w", g.deps.Name, err)
+	}
 	debug.FreeOSMemory() // so that the memory of what was stopped doesn't count against the next try
+	return nil
 }
 
 func (g *Governor) resume() {

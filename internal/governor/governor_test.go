@@ -27,7 +27,9 @@ func TestRunByFakeClock(t *testing.T) {
 		busy, failures := true, 1
 		var used time.Duration
 		var at time.Time
-		g := New(DefaultConfig(false), Deps{
+		var g *Governor
+		g = New(DefaultConfig(false), Deps{
+			Name: "probe",
 			Read: func() (Reading, error) {
 				if busy && !at.IsZero() {
 					used += time.Since(at)
@@ -35,12 +37,13 @@ func TestRunByFakeClock(t *testing.T) {
 				at = time.Now()
 				return Reading{CPU: used, Memory: 90 << 20}, nil
 			},
-			Pause: func(s State) {
-				if !s.IsPaused() {
-					t.Errorf("paused in state %+v", s)
+			Pause: func(why string) error {
+				if !strings.Contains(why, "100 % of a core used for 10s") {
+					t.Errorf("paused because %q", why)
 				}
 				busy = false
-				note(string(s.Phase))
+				note(string(g.State().Phase))
+				return nil
 			},
 			Resume: func() error {
 				if failures--; failures == 0 {
@@ -92,6 +95,16 @@ func TestUsageThatCannotBeRead(t *testing.T) {
 	})
 }
 
+func TestFailedPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		read := func() (Reading, error) { return Reading{Memory: 1 << 40}, nil }
+		g := New(DefaultConfig(false), Deps{Name: "probe", Log: testkit.Logger(t), Read: read, Pause: func(string) error { return errors.New("stuck") }})
+		if err := g.Run(t.Context()); err == nil || err.Error() != "pause the probe: stuck" {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // TestReal burns a core of this machine until it is paused, is resumed once it has cooled down, and burns again.
 func TestReal(t *testing.T) {
 	var burning atomic.Bool
@@ -114,9 +127,13 @@ func TestReal(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	g := New(cfg, Deps{
-		Read:  new(Meter).Read,
-		Pause: func(s State) { burning.Store(false); happened <- s.Phase },
+	var g *Governor
+	g = New(cfg, Deps{
+		Pause: func(string) error {
+			burning.Store(false)
+			happened <- g.State().Phase
+			return nil
+		},
 		Resume: func() error {
 			burning.Store(true)
 			happened <- Trying

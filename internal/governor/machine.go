@@ -33,7 +33,7 @@ type State struct {
 
 	CPU         float64     `json:"cpu" doc:"CPU time used of late, in percent of one core"`
 	Memory      int64       `json:"memory" doc:"Bytes of memory in use"`
-	CPULimit    int         `json:"cpu_limit" doc:"CPU time that may be used, in percent of one core"`
+	CPULimit    float64     `json:"cpu_limit" doc:"CPU time that may be used, in percent of one core"`
 	MemoryLimit config.Size `json:"memory_limit" doc:"Bytes of memory that may be used"`
 	Pauses      int         `json:"pauses" doc:"How often it was paused"`
 }
@@ -156,7 +156,7 @@ func (m *machine) measure(now time.Time, r Reading) {
 	s.CPU, s.Memory = percent(r.CPU-m.last.CPU, now.Sub(m.at)), r.Memory
 	if m.cpu.from.IsZero() && m.cpuOver() {
 		m.cpu = spell{from: m.at, cpu: m.last.CPU}
-	} else if !m.cpu.from.IsZero() && m.meanCPU(now, r) <= float64(m.cfg.CPU) {
+	} else if !m.cpu.from.IsZero() && m.meanCPU(now, r) <= m.cfg.CPU {
 		m.cpu = spell{}
 	}
 	if !m.memoryOver() {
@@ -169,7 +169,7 @@ func (m *machine) measure(now time.Time, r Reading) {
 }
 
 // cpuOver and memoryOver tell of the latest interval and reading.
-func (m *machine) cpuOver() bool    { return m.state.CPU > float64(m.cfg.CPU) }
+func (m *machine) cpuOver() bool    { return m.state.CPU > m.cfg.CPU }
 func (m *machine) memoryOver() bool { return m.state.Memory > int64(m.cfg.Memory) }
 
 // meanCPU is the mean of the spell that is going on.
@@ -180,7 +180,7 @@ func (m *machine) meanCPU(now time.Time, r Reading) float64 {
 // tooLong says what has been over the limit for too long; nothing if it is empty.
 func (m *machine) tooLong(now time.Time) string {
 	if at := m.cpu.from; m.cpuOver() && now.Sub(at) >= m.cfg.Over {
-		return fmt.Sprintf("%.0f %% of a core used for %s, the limit is %d %%", m.meanCPU(now, m.last), rounded(now.Sub(at)), m.cfg.CPU)
+		return fmt.Sprintf("%.0f %% of a core used for %s, the limit is %g %%", m.meanCPU(now, m.last), rounded(now.Sub(at)), m.cfg.CPU)
 	}
 	if at := m.mem.from; m.memoryOver() && now.Sub(at) >= m.cfg.Over {
 		return fmt.Sprintf("more than %s of memory used for %s: %d MiB now", m.cfg.Memory, rounded(now.Sub(at)), m.last.Memory>>20)

@@ -262,7 +262,7 @@ func (h *history) check(t *testing.T, d *driver, seed uint64) {
 func (h *history) alwaysOver(from, i int, cfg Config) bool {
 	cpu, memory := true, true
 	for k := from + 1; k <= i; k++ {
-		cpu = cpu && percent(h.cpu[k]-h.cpu[k-1], h.times[k]-h.times[k-1]) > float64(cfg.CPU)
+		cpu = cpu && percent(h.cpu[k]-h.cpu[k-1], h.times[k]-h.times[k-1]) > cfg.CPU
 		memory = memory && h.over[k] && h.over[from]
 	}
 	return i > from && (cpu || memory)
