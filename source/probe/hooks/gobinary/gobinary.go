@@ -1,0 +1,123 @@
+// Package gobinary finds the data functions of crypto/tls in executables and libraries that a Go compiler made, Go 1.18 and later,
+// stripped or not. An ELF file goes in; file offsets come out at which a probe can be put. Whatever does not look exactly as the
+// compiler writes it is refused: a probe within an instruction corrupts the program. It knows nothing of probes and processes.
+//
+// What a program at these offsets can rely on, the same for all versions (ABIInternal; the tests read it out of each):
+//
+//   - at Enter, the arguments are as they came: amd64 RAX conn, RBX buffer, RCX length, RDI capacity, R14 the goroutine; arm64 X0,
+//     X1, X2, X3, X28.
+//   - at Returns, RAX (X0) is n, RBX and RCX (X1, X2) the error, R14 (X28) still the goroutine.
+//   - the first word of a runtime.g is the lower and the second the upper end of its stack. A stack moves when it grows, and with it a buffer
+//     that lies on it: between Enter and Returns, such a buffer keeps its distance to the upper end.
+//   - tls.Conn begins with the interface that it speaks TLS over; a net.TCPConn with the pointer to its netFD, which has the
+//     descriptor at byte 16.
+package gobinary
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The functions that are looked for, as Go's symbol table names them.
+const (
+	Read  = connMethod + "Read"
+	Write = connMethod + "Write"
+	Close = connMethod + "Close"
+
+	connMethod = "crypto/tls.(*Conn)."
+)
+
+// Errors that tell why there are no functions. Find wraps them with what exactly was found.
+var (
+	ErrNotGo       = errors.New("not made by Go")
+	ErrNoTLS       = errors.New("Go program without crypto/tls")       // the linker leaves out what is never called
+	ErrUnsupported = errors.New("Go program that can't be understood") // too old, too new, obfuscated or damaged
+)
+
+// Binary is what there is to know of a Go program.
+type Binary struct {
+	Version   string // of Go: "go1.26.3", possibly followed by experiments
+	Functions []Function
+}
+
+// Function is one of Read, Write and Close. All offsets are offsets in the file.
+type Function struct {
+	Name string
+	// Enter is the branch that follows the comparison of the stack pointer with the end of the stack. The arguments are untouched, and
+	// unlike the comparison before it, the kernel emulates it on both architectures: a probe there costs a twentieth. If the stack
+	// is too small, the branch is taken (the flags at Enter tell: CF or ZF on amd64, not C or Z on arm64), the stack grows and the
+	// function begins anew, so that one call comes by twice, with the same arguments but for a stack that moved.
+	Enter uint64
+	// Returns are all the return instructions. Return probes are not for Go: they put an address on a stack that moves.
+	Returns []uint64
+}
+
+// Find returns the functions of crypto/tls in a file. It reads in pieces, in one go from front to end of each table, and keeps
+// no more than a piece, so that neither a large file nor a hostile one costs much memory.
+func Find(file *elf.File) (*Binary, error) {
+	version, err := goVersion(file)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newImage(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnsupported, version, err)
+	}
+	functions, err := m.functions()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnsupported, version, err)
+	case len(functions) == 0:
+		return nil, fmt.Errorf("%w: %s", ErrNoTLS, version)
+	}
+	return &Binary{Version: version, Functions: functions}, nil
+}
+
+// functions finds and examines what is there of Read and Write, and Close if one of them is. None is no error.
+func (m *image) functions() ([]Function, error) {
+	table, err := m.pclntab()
+	if err != nil {
+		return nil, err
+	}
+	names, err := table.offsets()
+	if err != nil {
+		return nil, err
+	}
+	extents, err := table.extents(names)
+	if err != nil || !slices.ContainsFunc(extents, func(e extent) bool { return e.name != Close }) {
+		return nil, err
+	}
+	text, err := m.textStart(table)
+	if err != nil {
+		return nil, err
+	}
+	var found []Function
+	for _, e := range extents {
+		f, err := m.examine(e, text)
+		if err != nil {
+			return nil, fmt.Errorf("examine %s: %w", e.name, err)
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+// examine reads the code of a function and finds the places for probes in it.
+func (m *image) examine(e extent, text uint64) (Function, error) {
+	code := make([]byte, e.end-e.start)
+	offset, err := m.readCode(text+uint64(e.start), code)
+	if err != nil {
+		return Function{}, err
+	}
+	enter, returns, err := m.arch.places(code)
+	if err != nil {
+		return Function{}, err
+	}
+	f := Function{Name: e.name, Enter: offset + uint64(enter)}
+	for _, r := range returns {
+		f.Returns = append(f.Returns, offset+uint64(r))
+	}
+	return f, nil
+}
