@@ -15,6 +15,7 @@ const (
 type function struct {
 	name       string
 	addr, size uint64 // size is 0 if not known
+	index      uint32 // in the table of symbols
 }
 
 // names is what was found of the names that were looked for.
@@ -42,11 +43,11 @@ func (img *image) lookUp(table symbolTable, wanted []string) *names {
 		if img.read(b, table.symbols.off+off) != nil {
 			break
 		}
-		off += uint64(len(b))
 		for ; len(b) > 0; b = b[symbolSize:] {
 			if name, ok := places[binary.LittleEndian.Uint32(b)]; ok {
-				found.add(name, b)
+				found.add(name, uint32(off/symbolSize), b)
 			}
+			off += symbolSize
 		}
 	}
 	return found
@@ -76,7 +77,7 @@ func (img *image) findNames(table span, wanted []string, found *names) map[uint3
 }
 
 // add takes a Sym64: name uint32, info, other uint8, section uint16, value, size uint64.
-func (n *names) add(name string, symbol []byte) {
+func (n *names) add(name string, index uint32, symbol []byte) {
 	if binary.LittleEndian.Uint16(symbol[6:]) == uint16(elf.SHN_UNDEF) {
 		n.imported[name] = true
 		return
@@ -84,7 +85,7 @@ func (n *names) add(name string, symbol []byte) {
 	if elf.ST_TYPE(symbol[4]) != elf.STT_FUNC {
 		return
 	}
-	f := function{name, binary.LittleEndian.Uint64(symbol[8:]), binary.LittleEndian.Uint64(symbol[16:])}
+	f := function{name, binary.LittleEndian.Uint64(symbol[8:]), binary.LittleEndian.Uint64(symbol[16:]), index}
 	same := n.defined[name]
 	for _, other := range same {
 		if other.addr == f.addr {
