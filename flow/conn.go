@@ -150,6 +150,8 @@ type Conn struct {
 	Decryption Decryption
 	// Process is the local program, nil where the source cannot know it. Set once.
 	Process *Process
+	// Local is which side Process is. Valid iff Process is not nil.
+	Local Side
 	// Container is where Process runs, nil on the host itself. Set once.
 	Container *Container
 }

@@ -85,6 +85,14 @@ type Process struct {
 	Start       time.Time `json:"start,omitzero" doc:"When it was started"`
 }
 
+// Side is one end of a connection.
+type Side string
+
+const (
+	ClientSide Side = "client"
+	ServerSide Side = "server"
+)
+
 // Container is where a process runs, if not on the host itself.
 type Container struct {
 	ID        string `json:"id,omitempty" doc:"Container id"`

@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/output"
 	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
@@ -42,7 +43,7 @@ func newReplay() *cobra.Command {
 		Short: "Read captures and print what is in them",
 		Long: `Read pcap or pcapng files (plain, gzip or zstd; - is the standard input) and print an event for each transaction,
 with TLS decrypted by key logs and by the secrets inside the files, wherever in them they are: files are read twice, pipes once.`,
-		Args: usageArgs(cobra.MinimumNArgs(1)),
+		Args: command.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd, &o, args) },
 	}
 	f := cmd.Flags()
@@ -58,7 +59,7 @@ func replay(cmd *cobra.Command, o *replayOptions, paths []string) error {
 	o.output.Width = output.Width(os.Stdout)
 	out, err := output.New(os.Stdout, o.output)
 	if err != nil {
-		return usage(cmd, err)
+		return command.Usage(cmd, err)
 	}
 	keys := keylog.NewStore(keylog.DefaultSessions)
 	for _, path := range o.keyLogs {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/output"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
@@ -38,7 +39,7 @@ func newSearch() *cobra.Command {
 		Long: `Print the events that match, the newest first, such as: vitrine search 'decrypted:yes and http.status:404'.
 Headers and bodies come with --full only: the server's audit trail has a record of each event whose content somebody looked at.
 VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one that runs on this machine.`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: command.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return search(cmd, &o, args[0]) },
 	}
 	f := cmd.Flags()
@@ -52,18 +53,18 @@ VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one tha
 
 func search(cmd *cobra.Command, o *searchOptions, text string) error {
 	if o.output.Format != "json" && o.output.Format != "table" {
-		return usage(cmd, fmt.Errorf("unknown output format %q: want json or table", o.output.Format))
+		return command.Usage(cmd, fmt.Errorf("unknown output format %q: want json or table", o.output.Format))
 	}
 	if o.limit < 1 {
-		return usage(cmd, errors.New("--limit must be at least 1"))
+		return command.Usage(cmd, errors.New("--limit must be at least 1"))
 	}
 	if o.full && o.output.Format != "json" {
-		return usage(cmd, errors.New("--full is for -o json: a table has no place for headers and bodies"))
+		return command.Usage(cmd, errors.New("--full is for -o json: a table has no place for headers and bodies"))
 	}
 	o.output.Width = output.Width(os.Stdout)
 	out, err := output.New(os.Stdout, o.output)
 	if err != nil {
-		return usage(cmd, err)
+		return command.Usage(cmd, err)
 	}
 	client, err := newAPIClient(o.ca)
 	if err != nil {
@@ -71,7 +72,7 @@ func search(cmd *cobra.Command, o *searchOptions, text string) error {
 	}
 	if err := searchPages(cmd.Context(), client, o, text, out); err != nil {
 		if p, ok := errors.AsType[*problem](err); ok && p.status == http.StatusUnprocessableEntity {
-			return &usageError{explain(p, text)}
+			return &command.UsageError{Err: explain(p, text)}
 		}
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
 )
@@ -31,7 +32,7 @@ func newToken() *cobra.Command {
 		Short: "Make, list and revoke API tokens",
 		Long: `Tokens let programs in: scripts, and this command line on other machines.
 VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one that runs on this machine.`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&ca, "ca", "", "PEM `FILE` of the authorities or the certificate to trust")
@@ -54,7 +55,7 @@ func newTokenCreate(ca *string) *cobra.Command {
 A viewer sees which connections and transactions there were, an analyst also what was said in them, an admin everything.
 A token can do no more than who makes it, and one that is made with another token ends with that one.`,
 		Example: `  vitrine token create --name ci --role viewer --expires 720h > token`,
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    command.Args(cobra.NoArgs),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return createToken(cmd, *ca, &o) },
 	}
 	f := cmd.Flags()
@@ -67,11 +68,11 @@ A token can do no more than who makes it, and one that is made with another toke
 func createToken(cmd *cobra.Command, ca string, o *tokenOptions) error {
 	switch {
 	case o.name == "":
-		return usage(cmd, errors.New("--name is missing: give the token a name to know it by"))
+		return command.Usage(cmd, errors.New("--name is missing: give the token a name to know it by"))
 	case !slices.Contains(roles, o.role):
-		return usage(cmd, fmt.Errorf("unknown role %q: want one of %q", o.role, roles))
+		return command.Usage(cmd, fmt.Errorf("unknown role %q: want one of %q", o.role, roles))
 	case o.expires < 0 || o.expires == 0 && cmd.Flags().Changed("expires"):
-		return usage(cmd, errors.New("--expires must be more than 0"))
+		return command.Usage(cmd, errors.New("--expires must be more than 0"))
 	}
 	client, err := newAPIClient(ca)
 	if err != nil {
@@ -103,7 +104,7 @@ func refusedUse(cmd *cobra.Command, err error) error {
 	for _, e := range p.Errors {
 		text += fmt.Sprintf("; %s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
 	}
-	return usage(cmd, errors.New(text))
+	return command.Usage(cmd, errors.New(text))
 }
 
 func ending(t *time.Time) string {
@@ -119,10 +120,10 @@ func newTokenList(ca *string) *cobra.Command {
 		Use:   "list",
 		Short: "List tokens",
 		Long:  "Print the tokens that can be revoked: those of everybody for an admin, one's own for others. Secrets are not kept, so they are not shown.",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  command.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "json" && format != "table" {
-				return usage(cmd, fmt.Errorf("unknown output format %q: want json or table", format))
+				return command.Usage(cmd, fmt.Errorf("unknown output format %q: want json or table", format))
 			}
 			client, err := newAPIClient(*ca)
 			if err != nil {
@@ -180,7 +181,7 @@ func newTokenRevoke(ca *string) *cobra.Command {
 		Use:   "revoke ID",
 		Short: "End a token at once",
 		Long:  "End a token at once, and those that were made with it. vitrine token list shows the ids.",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Args:  command.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := newAPIClient(*ca)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/bus"
 	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
+	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
@@ -36,10 +37,10 @@ func newUp() *cobra.Command {
 		Long: `Capture on this machine's interfaces, decrypt TLS with the session keys in key logs, store the events and serve the
 console. Each setting can also be given in the environment or in a YAML file: flags come before VITRINE_DATA, VITRINE_LISTEN
 and so on, and those before the file.`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: command.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := config.Load(cfg, file, os.Getenv, cmd.Flags()); err != nil {
-				return usage(cmd, err)
+				return command.Usage(cmd, err)
 			}
 			if check {
 				return nil
@@ -74,7 +75,7 @@ func up(ctx context.Context, cfg *upConfig, out io.Writer) error {
 // announce tells where the console is, how to sign in, and what runs.
 func (m *machine) announce(out io.Writer) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(out, "  %-10s %s\n", name, escapeLines(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(out, "  %-10s %s\n", name, command.EscapeLines(fmt.Sprintf(format, args...)))
 	}
 	fmt.Fprintf(out, "Vitrine %s is running.\n", versionText())
 	line("console", "%s", m.url)

@@ -22,6 +22,8 @@ type Options struct {
 	Format string
 	Bodies bool // with EVE: the printable form of HTTP bodies too
 	Width  int  // of the table, in columns; 0 is no limit
+	// ByProcess makes the table one of what programs do, without addresses and without connections that have ended.
+	ByProcess bool
 }
 
 // Writer writes events. It is not safe for concurrent use.
@@ -41,7 +43,7 @@ func New(out io.Writer, o Options) (*Writer, error) {
 	case "eve":
 		w.write = eve.NewEncoder(&lines{out: w.buf}, o.Bodies).Encode
 	case "table":
-		w.write = newTable(w.buf, o.Width).row
+		w.write = newTable(w.buf, o).row
 	case "none":
 		w.write = func(*event.Record) error { return nil }
 	default:

@@ -42,30 +42,101 @@ func decrypted(r *event.Record) string {
 	return string(r.State)
 }
 
-// table writes a row for each event below one line of titles.
-type table struct {
-	out   io.Writer
-	width int
-	begun bool
+// byProcess are the columns of a table of what programs do.
+var byProcess = []column{
+	{"TIME", 12, func(r *event.Record) string { return r.Time.Local().Format("15:04:05.000") }},
+	{"PROCESS", 20, processName},
+	{"DIR", 3, func(r *event.Record) string { return map[flow.Side]string{flow.ClientSide: "out", flow.ServerSide: "in"}[r.Local] }},
+	{"HOST", 24, host},
+	{"METHOD", 9, method},
+	{"PATH", 40, path},
+	{"STATUS", 6, status},
 }
 
-func newTable(out io.Writer, width int) *table { return &table{out: out, width: width} }
+// host is the name that was asked for, or else the server's address.
+func host(r *event.Record) string {
+	switch {
+	case r.HTTP != nil && r.HTTP.Host != "":
+		return r.HTTP.Host
+	case r.WebSocket != nil && r.WebSocket.Host != "":
+		return r.WebSocket.Host
+	case r.Server.IP.IsValid():
+		return r.Server.String()
+	}
+	return "-"
+}
+
+func method(r *event.Record) string {
+	if r.HTTP != nil {
+		return r.HTTP.Method
+	}
+	return string(r.Kind)
+}
+
+func path(r *event.Record) string {
+	if r.HTTP != nil {
+		return r.HTTP.URL
+	}
+	return summary(r)
+}
+
+func status(r *event.Record) string {
+	if r.HTTP != nil {
+		return number(r.HTTP.Status)
+	}
+	return ""
+}
+
+// size is how much came back.
+func size(r *event.Record) string {
+	switch {
+	case r.HTTP != nil && r.HTTP.Response != nil:
+		return terminal.Bytes(r.HTTP.Response.Size)
+	case r.WebSocket != nil:
+		return terminal.Bytes(r.WebSocket.Size)
+	case r.File != nil:
+		return terminal.Bytes(r.File.Size)
+	}
+	return ""
+}
+
+// table writes a row for each event below one line of titles.
+type table struct {
+	out       io.Writer
+	width     int
+	columns   []column
+	title     string // of the last column
+	last      func(*event.Record) string
+	byProcess bool
+	begun     bool
+}
+
+func newTable(out io.Writer, o Options) *table {
+	t := &table{out: out, width: o.Width, columns: columns, title: "WHAT", last: summary, byProcess: o.ByProcess}
+	if o.ByProcess {
+		t.columns, t.title, t.last = byProcess, "SIZE", size
+	}
+	return t
+}
 
 func (t *table) row(r *event.Record) error {
+	if t.byProcess && (r.Kind == event.KindConn || r.Kind == event.KindTLS) {
+		return nil
+	}
 	if !t.begun {
 		t.begun = true
-		if err := t.line(func(c *column) string { return c.title }, "WHAT"); err != nil {
+		if err := t.line(func(c *column) string { return c.title }, t.title); err != nil {
 			return err
 		}
 	}
-	return t.line(func(c *column) string { return c.text(r) }, summary(r))
+	return t.line(func(c *column) string { return c.text(r) }, t.last(r))
 }
 
-// line writes the cells, escaped. Only the last one is cut, and only to fit a terminal.
+// line writes the cells, escaped. Only the last one is cut to fit a terminal.
 func (t *table) line(cell func(*column) string, last string) error {
 	var b strings.Builder
-	for i := range columns {
-		b.WriteString(terminal.Fit(terminal.Escape(cell(&columns[i])), columns[i].width))
+	for i := range t.columns {
+		b.WriteString(terminal.Fit(terminal.Escape(cell(&t.columns[i])), t.columns[i].width))
 		b.WriteByte(' ')
 	}
 	b.WriteString(terminal.Escape(last))

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/command"
+	"github.com/vitrine-ndr/vitrine/internal/governor"
+	"github.com/vitrine-ndr/vitrine/internal/output"
+	"github.com/vitrine-ndr/vitrine/internal/run"
+	"github.com/vitrine-ndr/vitrine/internal/telemetry"
+	"github.com/vitrine-ndr/vitrine/parse"
+	"github.com/vitrine-ndr/vitrine/parse/all"
+	"github.com/vitrine-ndr/vitrine/source/probe"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
+)
+
+// probeOptions are the flags of vitrine-agent probe.
+type probeOptions struct {
+	output   output.Options
+	pids     []int
+	exes     []string
+	coverage bool
+	stats    bool
+	verbose  bool
+	legacy   bool
+	budget   governor.Config
+}
+
+func newProbe() *cobra.Command {
+	o := probeOptions{budget: governor.DefaultConfig(governor.InContainer())}
+	cmd := &cobra.Command{
+		Use:   "probe [flags]",
+		Short: "Print what this machine's programs send and receive over TLS",
+		Long: `See the plaintext of TLS connections of this machine's programs, and of those in its containers, and print an event for each
+transaction. Programs are not changed or restarted, and need no certificate: they are watched where they call OpenSSL, GnuTLS, NSS or
+Go's crypto/tls. It needs root, and ends with Ctrl-C; nothing of it stays.`,
+		Args: command.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runProbe(cmd, &o) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.output.Format, "output", "o", "table", "`FORMAT` of the events: "+strings.Join(output.Formats, ", "))
+	f.BoolVar(&o.output.Bodies, "bodies", false, "with -o eve: print the kept part of HTTP bodies too")
+	f.IntSliceVar(&o.pids, "pid", nil, "only the process `N`; may be given several times")
+	f.StringArrayVar(&o.exes, "exe", nil, "only programs whose path fits `GLOB`; a name without / may be anywhere; may be given several times")
+	f.BoolVar(&o.coverage, "coverage", false, "print too which processes are seen into, and which not and why")
+	f.BoolVar(&o.stats, "stats", false, "print counters at the end")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what is done")
+	f.Float64Var(&o.budget.CPU, "max-cpu", o.budget.CPU, "pause when more than `PERCENT` of one core is used for long")
+	f.TextVar(&o.budget.Memory, "max-memory", o.budget.Memory, "pause when more than `SIZE` of memory is used for long")
+	f.BoolVar(&o.legacy, "legacy", false, "use the programs for kernels before 5.8")
+	return cmd
+}
+
+func runProbe(cmd *cobra.Command, o *probeOptions) error {
+	out, err := output.New(os.Stdout, withColumns(o.output))
+	if err != nil {
+		return command.Usage(cmd, err)
+	}
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log := telemetry.NewLogger(os.Stderr, level)
+	w := &printer{out: out}
+	w.host, _ = os.Hostname() // an event without the name of its agent is an event all the same
+	cfg := probe.Config{Filter: filter.FromFlags(o.pids, o.exes), Seed: flow.NewSeed(), Legacy: o.legacy}
+	cfg.Ready = func() { fmt.Fprintln(os.Stderr, "vitrine-agent: watching; stop with Ctrl-C") }
+	if o.coverage {
+		cfg.Coverage = w.coverage
+	}
+	p, err := probe.New(cfg, log)
+	if err != nil {
+		return command.Usage(cmd, err)
+	}
+	sink := inspect.New(inspect.Config{
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
+		Origin: w.origin(), Emit: func(e *event.Event) { w.write(e.Record()) }, Log: log,
+	})
+	g := run.New(cmd.Context())
+	w.stop = g.Stop
+	g.Go("probe", func(ctx context.Context) error {
+		defer g.Stop()
+		return p.Run(ctx, sink)
+	})
+	g.Go("governor", governor.New(o.budget, budgetOf(p, log)).Run)
+	g.Go("output", w.flush)
+	err = errors.Join(g.Wait(), w.end())
+	if o.stats {
+		printStats(os.Stderr, p, sink)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w: the probe needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", err)
+	}
+	return err
+}
+
+func withColumns(o output.Options) output.Options {
+	o.Width, o.ByProcess = output.Width(os.Stdout), true
+	return o
+}
+
+// budgetOf lets a governor steer the probe.
+func budgetOf(p *probe.Probe, log *slog.Logger) governor.Deps {
+	return governor.Deps{
+		Read: new(governor.Meter).Read,
+		Pause:  func(string) error { return p.Pause() },
+		Resume: p.Resume, Log: log,
+	}
+}
+
+// printer writes events as they come. Several goroutines use it.
+type printer struct {
+	host string
+	stop func()
+
+	mu     sync.Mutex
+	out    *output.Writer
+	dirty  bool
+	failed error
+}
+
+func (w *printer) origin() event.Origin { return event.Origin{Agent: w.host, Vantage: event.Probe} }
+
+func (w *printer) write(r *event.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dirty = true
+	if w.failed == nil {
+		w.fail(w.out.Write(r))
+	}
+}
+
+// fail notes an error of the output, which ends everything: nobody is there to read. Valid iff mu is held.
+func (w *printer) fail(err error) {
+	if err != nil && w.failed == nil {
+		w.failed = err
+		w.stop()
+	}
+}
+
+// coverage writes a change of coverage as an event.
+func (w *printer) coverage(c *probe.Coverage) {
+	now := time.Now()
+	e := event.Event{ID: flow.NewID(now, uint16(c.Process.PID), uint64(now.UnixNano())), Time: now, Origin: w.origin(), Body: &c.Coverage, Process: c.Process, Container: c.Container}
+	w.write(e.Record())
+}
+
+// flushTime is how long people wait for a line.
+const flushTime = 100 * time.Millisecond
+
+// flush hands on what is buffered, until ctx is done.
+func (w *printer) flush(ctx context.Context) error {
+	t := time.NewTicker(flushTime)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			w.mu.Lock()
+			if w.dirty && w.failed == nil {
+				w.dirty = false
+				w.fail(w.out.Flush())
+			}
+			w.mu.Unlock()
+		}
+	}
+}
+
+func (w *printer) end() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = w.out.Flush()
+	}
+	return w.failed
+}
+
+// printStats tells what was seen and what was lost.
+func printStats(out io.Writer, p *probe.Probe, sink *inspect.Inspector) {
+	s, i := p.Stats(), sink.Stats()
+	line := func(name string, value any) { fmt.Fprintf(out, "%-28s %v\n", name, value) }
+	line("connections", s.Conns)
+	line("connections without address", s.Untied)
+	line("plaintext bytes", i.Plaintext)
+	line("events", i.Events)
+	line("gap bytes", s.Lost)
+	for _, l := range s.Losses {
+		if l.Count > 0 {
+			line("lost, "+l.Reason, l.Count)
+		}
+	}
+}

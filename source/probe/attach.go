@@ -1,0 +1,130 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/vitrine-ndr/vitrine/source/probe/hooks"
+)
+
+// cookies number the programs for kernels that attach many points at once: for_each in bpf/probe.bpf.c has the same order.
+var cookies = []hooks.Program{
+	hooks.Read, hooks.ReadEx, hooks.Write, hooks.WriteEx, hooks.WriteEx2, hooks.SendFile, hooks.Window, hooks.Free,
+	hooks.NSPRRead, hooks.NSPRWrite, hooks.NSPRFree, hooks.GoRead, hooks.GoWrite, hooks.GoFree,
+}
+
+// attachment is the hooks in one file. They work in every process that has mapped it, and in those to come.
+type attachment []link.Link
+
+// points are places in a file for one program.
+type points struct {
+	program   string
+	addresses []uint64
+	cookies   []uint64 // one each, or none
+	returns   bool     // at the start of functions whose return is meant
+}
+
+// attach puts the programs into the file. What leaves a function comes first: a call that is entered will be left.
+func (k *kernel) attach(file *os.File, libraries []hooks.Library) (attachment, error) {
+	ex, err := link.OpenExecutable(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("open file for hooks: %w", err)
+	}
+	var a attachment
+	for _, p := range k.points(libraries) {
+		links, err := k.attachPoints(ex, p)
+		a = append(a, links...)
+		if err != nil {
+			a.detach()
+			return nil, fmt.Errorf("put hooks into the file: %w", err)
+		}
+	}
+	return a, nil
+}
+
+// points sorts the hooks by program.
+func (k *kernel) points(libraries []hooks.Library) []points {
+	var leave, leaveByRet, goLeave, enter []points
+	add := func(list *[]points, p points) {
+		for i := range *list {
+			if have := &(*list)[i]; have.program == p.program && have.returns == p.returns {
+				have.addresses = append(have.addresses, p.addresses...)
+				have.cookies = append(have.cookies, p.cookies...)
+				return
+			}
+		}
+		*list = append(*list, p)
+	}
+	for _, l := range libraries {
+		for _, h := range l.Hooks {
+			switch {
+			case len(h.Exit) == 0:
+			case h.Program == hooks.GoRead || h.Program == hooks.GoWrite:
+				add(&goLeave, points{program: "go_leave", addresses: h.Exit})
+			case h.Trampoline:
+				add(&leave, points{program: "leave", addresses: h.Exit, returns: true})
+			default:
+				add(&leaveByRet, points{program: "leave", addresses: h.Exit})
+			}
+			for i, program := range cookies {
+				if program != h.Program {
+					continue
+				}
+				if k.multi {
+					add(&enter, points{program: "enter_any", addresses: []uint64{h.Enter}, cookies: []uint64{uint64(i)}})
+				} else {
+					add(&enter, points{program: "enter_" + string(program) + "_call", addresses: []uint64{h.Enter}})
+				}
+			}
+		}
+	}
+	all := append(leave, leaveByRet...)
+	return append(append(all, goLeave...), enter...)
+}
+
+func (k *kernel) attachPoints(ex *link.Executable, p points) (attachment, error) {
+	program := k.programs.Programs[p.program]
+	if k.multi {
+		put := ex.UprobeMulti
+		if p.returns {
+			put = ex.UretprobeMulti
+		}
+		l, err := put(nil, program, &link.UprobeMultiOptions{Addresses: p.addresses, Cookies: p.cookies})
+		if err != nil {
+			return nil, err
+		}
+		return attachment{l}, nil
+	}
+	return attachOneByOne(ex, program, p)
+}
+
+func attachOneByOne(ex *link.Executable, program *ebpf.Program, p points) (a attachment, err error) {
+	put := ex.Uprobe
+	if p.returns {
+		put = ex.Uretprobe
+	}
+	for _, address := range p.addresses {
+		l, err := put("", program, &link.UprobeOptions{Address: address})
+		if err != nil {
+			return a, err
+		}
+		a = append(a, l)
+	}
+	return a, nil
+}
+
+// detach takes the hooks out again. The kernel waits for each of them, so they go side by side.
+func (a attachment) detach() error {
+	errs := make([]error, len(a))
+	var wg sync.WaitGroup
+	for i, l := range a {
+		wg.Go(func() { errs[i] = l.Close() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

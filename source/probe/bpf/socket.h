@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Which socket a file descriptor of the current process is, and what its addresses are.
+#pragma once
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#ifndef LEGACY
+
+#define SOCK_STREAM 1
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+
+// opened returns the file behind the descriptor, or 0.
+static __always_inline struct file *opened(s32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **array, *file = 0;
+
+	if (fd < 0 || (u32)fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	array = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), array + fd);
+	return file;
+}
+
+static __always_inline void name_file(struct file *file, struct file_key *key)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key->generation = BPF_CORE_READ(inode, i_generation);
+}
+
+// file_of names the file behind the descriptor, and program_file the one that the process runs.
+static __always_inline void file_of(s32 fd, struct file_key *key)
+{
+	struct file *file = opened(fd);
+
+	if (file)
+		name_file(file, key);
+}
+
+static __always_inline void program_file(struct file_key *key)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+
+	if (file)
+		name_file(file, key);
+}
+
+// socket_of returns the stream socket over IP behind the descriptor, or 0.
+static __always_inline u64 socket_of(s32 fd)
+{
+	struct file *file = opened(fd);
+	struct socket *socket;
+	struct sock *sk;
+	u16 family;
+
+	if (!file)
+		return 0;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	if (BPF_CORE_READ(socket, type) != SOCK_STREAM)
+		return 0;
+	sk = BPF_CORE_READ(socket, sk);
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	return (u64)sk;
+}
+
+// describe fills in the addresses of the socket.
+static __always_inline void describe(struct tie *t, u64 socket)
+{
+	struct sock *sk = (void *)socket;
+	u8 *role = bpf_map_lookup_elem(&dialled, &socket);
+
+	t->socket = socket;
+	t->role = role ? ROLE_CLIENT : ROLE_UNKNOWN;
+	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	t->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	t->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	t->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (t->family == AF_INET) {
+		BPF_CORE_READ_INTO((u32 *)t->local, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((u32 *)t->remote, sk, __sk_common.skc_daddr);
+	} else {
+		BPF_CORE_READ_INTO((struct in6_addr *)t->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)t->remote, sk, __sk_common.skc_v6_daddr);
+	}
+}
+
+// owned tells whether the socket belongs to another connection that is alive.
+static __always_inline int owned(u64 socket, const struct handle_key *by)
+{
+	struct handle_key *owner = bpf_map_lookup_elem(&owners, &socket);
+
+	return owner && owner->process == by->process && owner->pointer != by->pointer && bpf_map_lookup_elem(&handles, owner);
+}
+
+#else
+
+// Without the kernel's types a socket is known by its descriptor; the agent looks in /proc.
+#define BY_DESCRIPTOR (1ull << 63)
+
+static __always_inline void file_of(s32 fd, struct file_key *key)
+{
+}
+
+static __always_inline void program_file(struct file_key *key)
+{
+}
+
+static __always_inline u64 socket_of(s32 fd)
+{
+	return fd < 3 ? 0 : BY_DESCRIPTOR | (u32)fd;
+}
+
+static __always_inline void describe(struct tie *t, u64 socket)
+{
+	t->socket = socket;
+}
+
+static __always_inline int owned(u64 socket, const struct handle_key *by)
+{
+	return 0;
+}
+
+#endif

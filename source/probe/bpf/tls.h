@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// How TLS calls become records. A call is noted when a thread enters it, gets its socket from the syscalls inside it, and is told
+// when it returns: only then is it known how many bytes it moved.
+#pragma once
+
+static __always_inline u64 unique(void)
+{
+	return bpf_ktime_get_ns() << 8 | (bpf_get_smp_processor_id() & 0xff);
+}
+
+// process_of returns what is known of the process, or 0 if it is to be left alone.
+static __always_inline struct process *process_of(u32 process)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &process);
+
+	if (!p) {
+		struct process unknown = {};
+
+		bpf_map_update_elem(&processes, &process, &unknown, BPF_NOEXIST);
+		p = bpf_map_lookup_elem(&processes, &process);
+	}
+	return p && p->verdict != DROP ? p : 0;
+}
+
+// nested tells whether a call happens inside another one of the thread, and counts it there: what it moves is not plaintext of the
+// program, or the outer call will tell it. A call that never returned is found by the stack, which has been unwound since.
+// The stack grows down, so the inner call's is lower.
+static __always_inline int nested(struct call *outer, u64 stack)
+{
+	if (!outer || outer->stack <= stack)
+		return 0;
+	outer->depth++;
+	return 1;
+}
+
+// begin notes a call that is not nested.
+static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, u8 flags, u64 done)
+{
+	struct handle_key key = {.pointer = ARG1(ctx), .process = thread >> 32};
+	struct call call = {.handle = key.pointer, .buffer = ARG2(ctx), .done = done, .stack = STACK(ctx), .fd = -1, .direction = direction,
+		.flags = flags};
+	struct process *process = process_of(key.process);
+	struct handle *h;
+
+	if (!process)
+		return 0;
+	if (process->verdict == ASK)
+		call.flags |= CALL_ASK;
+	h = bpf_map_lookup_elem(&handles, &key);
+	if (h && h->socket && !h->hung_up)
+		call.flags |= CALL_KNOWN;
+	if (process->memory_bio) {
+		struct arrival *a = bpf_map_lookup_elem(&arrivals, &thread);
+
+		if (a) {
+			if (!(call.flags & CALL_KNOWN)) {
+				call.socket = a->socket;
+				call.fd = a->fd;
+				call.flags |= CALL_ARRIVED;
+			}
+			bpf_map_delete_elem(&arrivals, &thread);
+		}
+	}
+	if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
+		lose(LOSS_CALLS, 1);
+	return 0;
+}
+
+// enter is the entry of a function of a C library.
+static __always_inline int enter(struct pt_regs *ctx, u8 direction, u8 flags, u64 done)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+
+	if (nested(bpf_map_lookup_elem(&calls, &thread), STACK(ctx)))
+		return 0;
+	return begin(ctx, thread, direction, flags, done);
+}
+
+#define PR_DESC_LAYERED 4
+
+// enter_nspr is enter for descriptors of any kind, of which only layered ones may be TLS: PRFileDesc begins with a pointer to its
+// PRIOMethods, and that with the kind (nspr/prio.h).
+static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction)
+{
+	u64 thread = bpf_get_current_pid_tgid(), methods = 0;
+	u32 kind = 0;
+
+	if (nested(bpf_map_lookup_elem(&calls, &thread), STACK(ctx)))
+		return 0;
+	if (read_user(&methods, sizeof(methods), (void *)ARG1(ctx)) || read_user(&kind, sizeof(kind), (void *)methods) || kind != PR_DESC_LAYERED)
+		return 0;
+	return begin(ctx, thread, direction, 0, 0);
+}
+
+// handle_of returns the state of a connection, which begins with its first call.
+static __always_inline struct handle *handle_of(const struct handle_key *key)
+{
+	struct handle *h = bpf_map_lookup_elem(&handles, key);
+
+	if (!h) {
+		struct handle fresh = {.id = unique()};
+
+		bpf_map_update_elem(&handles, key, &fresh, BPF_NOEXIST);
+		h = bpf_map_lookup_elem(&handles, key);
+		if (!h)
+			lose(LOSS_HANDLES, 1);
+	}
+	return h;
+}
+
+// tie tells the agent which socket a connection has. Once that is closed, and another one is used, it is another connection: some
+// programs use their TLS objects again.
+static __always_inline void tie(void *ctx, struct handle *h, const struct handle_key *key, u64 socket, s32 fd)
+{
+	struct record head = {.kind = KIND_TIE, .process = key->process};
+	struct tie t = {.fd = fd};
+
+	if (h->socket == socket)
+		return;
+	if (h->socket) {
+		h->id = unique();
+		h->position[IN] = h->position[OUT] = 0;
+		h->hung_up = 0;
+	}
+	describe(&t, socket);
+	t.user = bpf_get_current_uid_gid();
+	bpf_get_current_comm(t.name, sizeof(t.name));
+	head.time = bpf_ktime_get_ns();
+	head.handle = h->id;
+	if (notice(ctx, &head, &t)) {
+		lose(LOSS_NOTICE, 1);
+		return;
+	}
+	h->socket = socket;
+	bpf_map_update_elem(&owners, &socket, key, BPF_ANY);
+}
+
+// omit counts n bytes of a call that are not sent, and tells of the gap.
+static __always_inline void omit(void *ctx, struct record *head, u32 reason, u64 n)
+{
+	lose(reason, n);
+	head->kind = KIND_GAP;
+	head->length = n;
+	if (plain_notice(ctx, head, 0))
+		lose(LOSS_NOTICE, 1);
+}
+
+// tell sends what is left of a call's result, in pieces. What can't be sent shows as a gap by the position of what comes next.
+// It returns how much is left when one run of a program has sent as much as it may.
+static __always_inline u64 tell(void *ctx, struct call *call, const struct handle_key *key, struct handle *h, u64 buffer)
+{
+	struct record head = {.kind = KIND_DATA, .process = key->process, .direction = call->direction, .handle = h->id};
+	u64 left = call->result - call->sent, from = buffer + call->sent;
+	u32 in = call->direction & 1, out = in ^ 1;
+
+	head.position[in] = h->position[in];
+	head.position[out] = h->position[out];
+	if (call->flags & CALL_ASK && bpf_map_lookup_elem(&muted, &head.handle)) {
+		h->position[in] += left;
+		return 0;
+	}
+	head.time = bpf_ktime_get_ns();
+	if (call->flags & CALL_FILE) {
+		omit(ctx, &head, LOSS_FILE, left);
+		h->position[in] += left;
+		return 0;
+	}
+	unroll_in_old_kernels
+	for (int i = 0; i < CHUNKS; i++) {
+		if (left >= CHUNK) {
+			send_full(ctx, &head, from);
+			head.position[in] += CHUNK;
+			from += CHUNK;
+			left -= CHUNK;
+		}
+	}
+	if (left && left < CHUNK) {
+		send_rest(ctx, &head, from, left);
+		head.position[in] += left;
+		left = 0;
+	}
+	h->position[in] = head.position[in];
+	call->sent = call->result - left;
+	if (left && ++call->runs == RUNS) {
+		omit(ctx, &head, LOSS_LONG, left);
+		h->position[in] += left;
+		return 0;
+	}
+	return left;
+}
+
+// settle ties the connection of a call that has returned, if it was not before.
+static __always_inline void settle(void *ctx, struct call *call, const struct handle_key *key, struct handle *h)
+{
+	if (call->flags & CALL_KNOWN)
+		return;
+	if (call->socket) {
+		if (!(call->flags & CALL_ARRIVED) || !owned(call->socket, key))
+			tie(ctx, h, key, call->socket, call->fd);
+	} else if (!h->socket) {
+		u32 process = key->process;
+		struct process *p = bpf_map_lookup_elem(&processes, &process);
+
+		if (p)
+			p->memory_bio = 1;
+	}
+}
+
+// finish is the return of a function of a C library. It returns 1 if the program is to run again to tell the rest.
+static __always_inline int finish(struct pt_regs *ctx)
+{
+	u64 thread = bpf_get_current_pid_tgid(), n = 0;
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	struct handle_key key = {.process = thread >> 32};
+	struct handle *h;
+	s32 result = RESULT(ctx); // an int, or a length below 2 GiB
+
+	if (!call)
+		return 0;
+	if (call->depth) {
+		call->depth--;
+		return 0;
+	}
+	key.pointer = call->handle;
+	h = handle_of(&key);
+	if (!h)
+		goto end;
+	if (!call->result) {
+		settle(ctx, call, &key, h);
+		if (call->flags & CALL_WINDOW || result <= 0)
+			goto end;
+		call->result = result;
+		if (call->done) {
+			if (read_user(&n, sizeof(n), (void *)call->done))
+				goto end;
+			call->result = n;
+		}
+	}
+	if (tell(ctx, call, &key, h, call->buffer))
+		return 1;
+end:
+	bpf_map_delete_elem(&calls, &thread);
+	return 0;
+}
+
+// forget ends a connection.
+static __always_inline int forget(void *ctx, u64 pointer)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct handle_key key = {.pointer = pointer, .process = thread >> 32};
+	struct handle *h = bpf_map_lookup_elem(&handles, &key);
+	struct record head = {.kind = KIND_FREE, .process = key.process};
+	u64 socket;
+
+	if (!h)
+		return 0;
+	head.time = bpf_ktime_get_ns();
+	head.handle = h->id;
+	head.position[IN] = h->position[IN];
+	head.position[OUT] = h->position[OUT];
+	if (plain_notice(ctx, &head, 0))
+		lose(LOSS_NOTICE, 1);
+	socket = h->socket;
+	bpf_map_delete_elem(&handles, &key);
+	if (socket)
+		bpf_map_delete_elem(&owners, &socket);
+	return 0;
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// How records get to the agent: by one ring buffer for all processors (5.8 and later), or by one perf buffer each.
+#pragma once
+
+#define CHUNK 16384 // most bytes of plaintext in a record
+#define RUNS 32     // of a program for one call: the kernel allows so many tail calls
+
+#ifndef LEGACY
+
+#define RING (16 << 20)
+#define WAKE (RING / 8) // the agent looks by itself every few milliseconds: it is woken only when more than this waits
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING);
+} events SEC(".maps");
+
+#define read_user(to, n, from) bpf_probe_read_user(to, n, from)
+
+static __always_inline u64 wakeup(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > WAKE ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+// plain_notice sends a head alone.
+static __always_inline int plain_notice(void *ctx, struct record *head, int urgent)
+{
+	return bpf_ringbuf_output(&events, head, sizeof(*head), urgent ? BPF_RB_FORCE_WAKEUP : wakeup()) ? -1 : 0;
+}
+
+// notice sends a head and what a connection is tied to.
+static __always_inline int notice(void *ctx, const struct record *head, const struct tie *t)
+{
+	struct tied *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+
+	if (!r)
+		return -1;
+	r->head = *head;
+	r->tie = *t;
+	bpf_ringbuf_submit(r, wakeup());
+	return 0;
+}
+
+// send_in sends n bytes in a record that is reserved for up to SIZE: the kernel wants a constant. The compiler must not see through
+// k, or it leaves out the comparison that the kernel's verifier wants to find here.
+#define send_in(SIZE)                                                                                                  \
+	do {                                                                                                           \
+		struct record *r = bpf_ringbuf_reserve(&events, sizeof(*r) + (SIZE), 0);                               \
+		u64 k = n;                                                                                             \
+		if (!r) {                                                                                              \
+			lose(LOSS_FULL, n);                                                                            \
+			return;                                                                                        \
+		}                                                                                                      \
+		*r = *head;                                                                                            \
+		asm volatile("" : "+r"(k));                                                                            \
+		if (k > (SIZE) || bpf_probe_read_user(r + 1, k, (void *)from)) {                                       \
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                                                      \
+			lose(LOSS_FAULT, n);                                                                           \
+			return;                                                                                        \
+		}                                                                                                      \
+		bpf_ringbuf_submit(r, wakeup());                                                                       \
+	} while (0)
+
+// send_full sends a whole CHUNK, and send_rest 1 to CHUNK bytes, in a record that is little larger than they are.
+static __always_inline void send_full(void *ctx, struct record *head, u64 from)
+{
+	u64 n = CHUNK;
+
+	head->length = n;
+	send_in(CHUNK);
+}
+
+static __always_inline void send_rest(void *ctx, struct record *head, u64 from, u64 n)
+{
+	head->length = n;
+	if (n <= 128)
+		send_in(128);
+	else if (n <= 256)
+		send_in(256);
+	else if (n <= 512)
+		send_in(512);
+	else if (n <= 1024)
+		send_in(1024);
+	else if (n <= 1536)
+		send_in(1536);
+	else if (n <= 2048)
+		send_in(2048);
+	else if (n <= 3072)
+		send_in(3072);
+	else if (n <= 4096)
+		send_in(4096);
+	else if (n <= 6144)
+		send_in(6144);
+	else if (n <= 8192)
+		send_in(8192);
+	else if (n <= 12288)
+		send_in(12288);
+	else
+		send_in(CHUNK);
+}
+
+#define CHUNKS 64 // full records of one run of a program: 1 MiB
+#define unroll_in_old_kernels
+
+#else
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} events SEC(".maps");
+
+struct scratch {
+	struct record head;
+	u8 more[CHUNK];
+	u32 busy;
+};
+
+// A record is put together here. Programs of old kernels are never interrupted by one another; where they are, busy tells.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+#define read_user(to, n, from) bpf_probe_read(to, n, from)
+
+static __always_inline int plain_notice(void *ctx, struct record *head, int urgent)
+{
+	return bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, head, sizeof(*head)) ? -1 : 0;
+}
+
+static __always_inline int notice(void *ctx, const struct record *head, const struct tie *t)
+{
+	struct tied r = {.head = *head, .tie = *t};
+
+	return bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &r, sizeof(r)) ? -1 : 0;
+}
+
+static __always_inline void send_rest(void *ctx, struct record *head, u64 from, u64 n)
+{
+	u32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!s || s->busy || n == 0 || n > CHUNK) {
+		lose(LOSS_FULL, n);
+		return;
+	}
+	s->busy = 1;
+	head->length = n;
+	__builtin_memcpy(&s->head, head, sizeof(*head));
+	n &= 2 * CHUNK - 1;
+	if (n > CHUNK)
+		n = CHUNK;
+	if (bpf_probe_read(s->more, n, (void *)from))
+		lose(LOSS_FAULT, n);
+	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + n))
+		lose(LOSS_FULL, n);
+	s->busy = 0;
+}
+
+static __always_inline void send_full(void *ctx, struct record *head, u64 from)
+{
+	send_rest(ctx, head, from, CHUNK);
+}
+
+#define CHUNKS 4 // full records of one run of a program
+#define unroll_in_old_kernels _Pragma("unroll")
+
+#endif

@@ -1,0 +1,105 @@
+package probe
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+// maxCoverage bounds the list: a process for each connection is nothing unusual.
+const maxCoverage = 16384
+
+// Coverage says for one process and one TLS library whether the probe sees the plaintext.
+type Coverage struct {
+	event.Coverage
+	Process   *flow.Process
+	Container *flow.Container
+	Since     time.Time
+	Plaintext uint64 // bytes that were seen of the process, by all its libraries
+}
+
+// coverage is the list of them.
+type coverage struct {
+	tell func(*Coverage) // takes each change
+
+	mu      sync.Mutex
+	entries map[int]map[*library]*coverageEntry // by process
+	n       int
+}
+
+type coverageEntry struct {
+	Coverage
+	program *program
+}
+
+func newCoverage(tell func(*Coverage)) *coverage {
+	return &coverage{tell: tell, entries: map[int]map[*library]*coverageEntry{}}
+}
+
+// set notes what is so now. A nil library stands for the process as a whole.
+func (c *coverage) set(p *program, l *library, reason event.CoverageReason, detail string) {
+	now := event.Coverage{State: event.Covered}
+	if reason != "" {
+		now = event.Coverage{State: event.NotCovered, Reason: reason, Detail: detail}
+	}
+	if l != nil {
+		now.Path = l.path
+		if len(l.found) > 0 {
+			now.Library, now.Version = l.found[0].Name, l.found[0].Version
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[p.pid][l]
+	if e != nil && e.Coverage.Coverage == now && e.program == p {
+		return
+	}
+	if e == nil {
+		if c.n >= maxCoverage {
+			return
+		}
+		c.n++
+	}
+	e = &coverageEntry{Coverage{Coverage: now, Process: p.facts, Container: p.container, Since: time.Now()}, p}
+	if c.entries[p.pid] == nil {
+		c.entries[p.pid] = map[*library]*coverageEntry{}
+	}
+	c.entries[p.pid][l] = e
+	c.tell(&e.Coverage)
+}
+
+// ended drops the entries of a process.
+func (c *coverage) ended(pid int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries[pid] {
+		c.n--
+		last := e.Coverage
+		last.State, last.Reason, last.Detail = event.CoverageEnded, "", ""
+		last.Plaintext = e.program.plaintext.Load()
+		c.tell(&last)
+	}
+	delete(c.entries, pid)
+}
+
+// list returns what is so now, by process.
+func (c *coverage) list() []Coverage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]Coverage, 0, c.n)
+	for _, libraries := range c.entries {
+		for _, e := range libraries {
+			one := e.Coverage
+			one.Plaintext = e.program.plaintext.Load()
+			list = append(list, one)
+		}
+	}
+	slices.SortFunc(list, func(a, b Coverage) int {
+		return cmp.Or(cmp.Compare(a.Process.PID, b.Process.PID), cmp.Compare(a.Path, b.Path))
+	})
+	return list
+}

@@ -1,0 +1,193 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/vitrine-ndr/vitrine/source/probe/bpf"
+)
+
+// Capability is something that the kernel offers or not, and what comes of it.
+type Capability struct {
+	Name      string
+	Available bool
+	Detail    string // what is used instead, or why it is not there
+}
+
+// kernel is the probe's programs in the kernel, and what it can do with them.
+type kernel struct {
+	programs     *ebpf.Collection
+	feed         feed
+	modern       bool // ring buffer and type information
+	multi        bool // one link attaches many points
+	capabilities []Capability
+	tracepoints  []link.Link
+}
+
+// loadKernel loads the programs. Nothing runs yet.
+func loadKernel(legacy, single bool) (*kernel, error) {
+	_ = rlimit.RemoveMemlock() // kernels before 5.11 count maps against it; where that is refused, loading tells
+	k := new(kernel)
+	why := "turned off by the configuration"
+	if !legacy {
+		if _, err := btf.LoadKernelSpec(); err != nil {
+			why = "the kernel has no type information"
+		} else if err := k.load(bpf.LoadModern, !single); err != nil {
+			why = err.Error()
+		} else {
+			k.modern = true
+		}
+	}
+	if !k.modern {
+		if err := k.load(bpf.LoadLegacy, !single); err != nil {
+			return nil, fmt.Errorf("load programs into the kernel: %w", err)
+		}
+	}
+	k.note("ring buffer", k.modern, "a buffer for each processor is used instead: "+why)
+	k.note("type information", k.modern, "connections are looked up in /proc instead: "+why)
+	k.note("multi-uprobe", k.multi, "hooks are put one by one, which takes longer")
+	return k, nil
+}
+
+func (k *kernel) note(name string, available bool, otherwise string) {
+	c := Capability{Name: name, Available: available}
+	if !available {
+		c.Detail = otherwise
+	}
+	k.capabilities = append(k.capabilities, c)
+}
+
+// load tries to load the programs in the form that attaches many points at once, and then in the other one.
+func (k *kernel) load(spec func() (*ebpf.CollectionSpec, error), multi bool) error {
+	for _, k.multi = range []bool{true, false} {
+		if k.multi && !multi {
+			continue
+		}
+		s, err := spec()
+		if err != nil {
+			return err
+		}
+		for name, p := range s.Programs {
+			if !strings.HasPrefix(p.SectionName, "uprobe/") {
+				continue
+			}
+			if k.multi {
+				p.AttachType = ebpf.AttachTraceUprobeMulti
+			} else if name == "enter_any" {
+				delete(s.Programs, name)
+			}
+		}
+		if k.programs, err = ebpf.NewCollection(s); err == nil {
+			return k.open()
+		} else if !k.multi {
+			return err
+		}
+	}
+	return errors.New("no form of the programs was tried")
+}
+
+// open prepares what the programs need before they run.
+func (k *kernel) open() (err error) {
+	for i, name := range []string{"leave", "go_leave"} {
+		if err = k.programs.Maps["again"].Put(uint32(i), k.programs.Programs[name]); err != nil {
+			return errors.Join(fmt.Errorf("prepare long calls: %w", err), k.Close())
+		}
+	}
+	newFeed := newPerfFeed
+	if k.programs.Maps["events"].Type() == ebpf.RingBuf {
+		newFeed = newRingFeed
+	}
+	if k.feed, err = newFeed(k.programs.Maps["events"]); err != nil {
+		return errors.Join(fmt.Errorf("open the buffer of records: %w", err), k.Close())
+	}
+	return nil
+}
+
+// watch attaches the programs that see syscalls, sockets and processes.
+func (k *kernel) watch() error { return withTracefs(k.attachTracepoints) }
+
+func (k *kernel) attachTracepoints() error {
+	for _, p := range tracepoints {
+		program := k.programs.Programs[p.program]
+		if program == nil {
+			continue // the programs for old kernels lack some
+		}
+		var l link.Link
+		var err error
+		if p.group == "" {
+			l, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.name, Program: program})
+		} else {
+			l, err = link.Tracepoint(p.group, p.name, program, nil)
+		}
+		if err != nil {
+			k.unwatch()
+			return fmt.Errorf("watch %s: %w", p.name, err)
+		}
+		k.tracepoints = append(k.tracepoints, l)
+	}
+	return nil
+}
+
+func (k *kernel) unwatch() {
+	for _, l := range k.tracepoints {
+		l.Close()
+	}
+	k.tracepoints = nil
+}
+
+func (k *kernel) Close() error {
+	k.unwatch()
+	var err error
+	if k.feed != nil {
+		err = k.feed.Close()
+	}
+	if k.programs != nil {
+		k.programs.Close()
+	}
+	return err
+}
+
+// tracepoints are where the kernel itself tells of something. A raw one has no group.
+var tracepoints = []struct{ group, name, program string }{
+	{"syscalls", "sys_enter_read", "enter_read"},
+	{"syscalls", "sys_enter_readv", "enter_readv"},
+	{"syscalls", "sys_enter_recvfrom", "enter_recvfrom"},
+	{"syscalls", "sys_enter_recvmsg", "enter_recvmsg"},
+	{"syscalls", "sys_enter_write", "enter_write"},
+	{"syscalls", "sys_enter_writev", "enter_writev"},
+	{"syscalls", "sys_enter_sendto", "enter_sendto"},
+	{"syscalls", "sys_enter_sendmsg", "enter_sendmsg"},
+	{"syscalls", "sys_exit_read", "exit_read"},
+	{"syscalls", "sys_exit_readv", "exit_readv"},
+	{"syscalls", "sys_exit_recvfrom", "exit_recvfrom"},
+	{"syscalls", "sys_exit_recvmsg", "exit_recvmsg"},
+	{"syscalls", "sys_enter_mmap", "enter_mmap"},
+	{"syscalls", "sys_exit_mmap", "exit_mmap"},
+	{"sched", "sched_process_exec", "process_exec"},
+	{"sched", "sched_process_exit", "process_exit"},
+	{"", "inet_sock_set_state", "socket_state"},
+}
+
+// lossReasons name the counters of what was not told: enum loss of bpf/records.h.
+var lossReasons = []string{"buffer_full", "memory_fault", "call_too_long", "notice_lost", "too_many_calls", "too_many_connections", "sent_from_file"}
+
+// losses reads the counters.
+func (k *kernel) losses() []Loss {
+	list := make([]Loss, len(lossReasons))
+	for i, reason := range lossReasons {
+		var each []uint64
+		list[i].Reason = reason
+		if err := k.programs.Maps["losses"].Lookup(uint32(i), &each); err == nil {
+			for _, n := range each {
+				list[i].Count += n
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,282 @@
+// Package probe is the vantage point inside of programs: it reads the plaintext of TLS connections of this machine's processes where
+// they hand it to their TLS library. Programs in the kernel (package bpf) send what TLS calls move; out come Streams, as from every
+// source, and a list that says for each process whether it is seen into. It needs no certificate, no proxy and no restart of anything.
+// It knows nothing of protocols.
+//
+// A byte's way: a call of SSL_read in some process → bpf/tls.h → feed.read → conns.record → conn.take → source.Stream.Data.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
+	"github.com/vitrine-ndr/vitrine/source/probe/hooks"
+	"github.com/vitrine-ndr/vitrine/source/probe/process"
+)
+
+// Config is what a Probe needs. The zero Config is right for a host.
+type Config struct {
+	Proc   string       // where the host's /proc is; empty: /proc
+	Filter filter.Rules // whose plaintext is taken
+	Seed   flow.Seed
+	// Coverage takes each change in what is seen into. It is called by one goroutine at a time and must not wait. Nil: nobody wants it.
+	Coverage func(*Coverage)
+	// Ready is called once everything that runs at the start is hooked. Nil: nobody waits for it.
+	Ready func()
+	// Legacy uses the programs for kernels before 5.8, Single puts hooks one by one: for tests of what old kernels need.
+	Legacy, Single bool
+}
+
+// tickTime is how often timers of connections are looked at.
+const tickTime = 250 * time.Millisecond
+
+// noticeRoom is how many notices of processes may wait for the scanner. A later look at all processes makes up for those that are lost.
+const noticeRoom = 4096
+
+// Probe is a source.Source.
+type Probe struct {
+	cfg      Config
+	log      *slog.Logger
+	filter   *filter.Filter
+	table    *process.Table
+	programs *programs
+	coverage *coverage
+	stats    stats
+
+	mu      sync.Mutex
+	kernel  *kernel  // nil unless it runs
+	scanner *scanner // likewise
+	paused  bool
+}
+
+type stats struct {
+	conns, untied, dropped, plaintext, lost, notices atomic.Uint64
+}
+
+// New returns a Probe that does nothing until Run.
+func New(cfg Config, log *slog.Logger) (*Probe, error) {
+	if cfg.Proc == "" {
+		cfg.Proc = "/proc"
+	}
+	if cfg.Coverage == nil {
+		cfg.Coverage = func(*Coverage) {}
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() {}
+	}
+	f, err := filter.Compile(cfg.Filter)
+	if err != nil {
+		return nil, err
+	}
+	table := process.New(cfg.Proc)
+	return &Probe{cfg: cfg, log: log, table: table, programs: newPrograms(table, f), coverage: newCoverage(cfg.Coverage)}, nil
+}
+
+// Run sees into processes until ctx is done. Then it takes every hook out again.
+func (p *Probe) Run(ctx context.Context, sink source.Sink) (err error) {
+	k, err := loadKernel(p.cfg.Legacy, p.cfg.Single)
+	if err != nil {
+		return fmt.Errorf("start probe: %w", err)
+	}
+	defer func() { err = errors.Join(err, k.Close()) }()
+	const drop = 2 // enum verdict of bpf/state.h
+	if err := k.judge(os.Getpid(), drop); err != nil {
+		return fmt.Errorf("leave the probe itself out: %w", err)
+	}
+	p.programs.enforce(func(pid int, v filter.Verdict) { p.judge(k, pid, v) })
+	s := p.newScanner(k)
+	defer s.close()
+	p.mu.Lock()
+	p.kernel, p.scanner, s.paused = k, s, p.paused
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.kernel, p.scanner = nil, nil
+	}()
+	if !s.paused {
+		if err := k.watch(); err != nil {
+			return fmt.Errorf("start probe: %w", err)
+		}
+	}
+	return p.work(ctx, k, s, sink)
+}
+
+func (p *Probe) newScanner(k *kernel) *scanner {
+	return &scanner{
+		kernel: k, table: p.table, coverage: p.coverage, programs: p.programs, log: p.log,
+		options: hooks.Options{NoTrampolines: trampolinesKill()}, notices: make(chan notice, noticeRoom),
+		files: map[process.FileID]*library{}, byPID: map[int][]*library{},
+	}
+}
+
+// work runs the reader of records and the scanner of processes side by side.
+func (p *Probe) work(ctx context.Context, k *kernel, s *scanner, sink source.Sink) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s.prepare()
+		p.cfg.Ready()
+		s.run(ctx)
+	})
+	defer wg.Wait()
+	defer cancel()
+	return p.read(ctx, k, s, newConns(p, k, sink))
+}
+
+// read hands records on until ctx is done, and then what is still in the kernel.
+func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) error {
+	defer cs.close()
+	next := time.Now()
+	for last := false; ; {
+		err := k.feed.read(func(r *record) { p.record(r, s, cs) })
+		if err != nil {
+			return fmt.Errorf("read from the kernel: %w", err)
+		}
+		if now := time.Now(); now.After(next) {
+			next = now.Add(tickTime)
+			cs.tick(now)
+		}
+		if last {
+			return nil
+		}
+		last = ctx.Err() != nil
+	}
+}
+
+// record takes one record: of a connection, or of a process.
+func (p *Probe) record(r *record, s *scanner, cs *conns) {
+	switch r.kind {
+	case kindExec:
+		p.programs.forget(r.pid)
+		p.programs.of(r.pid) // now: it may be gone soon
+	case kindMapped:
+		p.programs.of(r.pid)
+	case kindExit:
+		cs.record(r)
+		p.programs.forget(r.pid)
+	default:
+		cs.record(r)
+		return
+	}
+	n := notice{kind: r.kind, pid: r.pid}
+	if r.kind != kindExit {
+		n.file, _ = r.file()
+	}
+	select {
+	case s.notices <- n:
+	default:
+		p.stats.notices.Add(1)
+	}
+}
+
+// judge tells the kernel what becomes of a process.
+func (p *Probe) judge(k *kernel, pid int, v filter.Verdict) {
+	numbers := map[filter.Verdict]uint32{filter.Take: 1, filter.Drop: 2, filter.Ask: 3} // enum verdict of bpf/state.h
+	if err := k.judge(pid, numbers[v]); err != nil {
+		p.log.Warn("the kernel was not told of a filter: it is applied later", "pid", pid, "err", err)
+	}
+}
+
+// Pause takes every hook out of every program, and closes no connection of theirs. It returns once that is done.
+func (p *Probe) Pause() error { return p.setPaused(true) }
+
+// Resume puts the hooks back.
+func (p *Probe) Resume() error { return p.setPaused(false) }
+
+func (p *Probe) setPaused(paused bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = paused
+	if p.scanner == nil {
+		return nil
+	}
+	return p.scanner.pause(paused)
+}
+
+// SetFilter changes whose plaintext is taken, from now on. Connections that are left out by it end here.
+func (p *Probe) SetFilter(rules filter.Rules) error {
+	f, err := filter.Compile(rules)
+	if err != nil {
+		return err
+	}
+	p.programs.setFilter(f)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.scanner != nil {
+		p.scanner.coverAll()
+	}
+	return nil
+}
+
+// Coverage returns what is seen into and what is not, by process.
+func (p *Probe) Coverage() []Coverage { return p.coverage.list() }
+
+// Stats count what happened.
+type Stats struct {
+	Conns     uint64 // that were followed
+	Untied    uint64 // whose addresses are unknown
+	Dropped   uint64 // that were given up, there being too many
+	Plaintext uint64 // bytes of connections that have ended
+	Lost      uint64 // bytes likewise, that show as gaps
+	Notices   uint64 // of processes that were not looked at at once
+	Losses    []Loss // in the kernel
+}
+
+// Loss is something that could not be told: bytes of plaintext, which show as gaps, or records and calls.
+type Loss struct {
+	Reason string
+	Count  uint64
+}
+
+// Stats returns the counts so far.
+func (p *Probe) Stats() Stats {
+	s := Stats{
+		Conns: p.stats.conns.Load(), Untied: p.stats.untied.Load(), Dropped: p.stats.dropped.Load(),
+		Plaintext: p.stats.plaintext.Load(), Lost: p.stats.lost.Load(), Notices: p.stats.notices.Load(),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel != nil {
+		s.Losses = p.kernel.losses()
+	}
+	return s
+}
+
+// Capabilities tells what the kernel offers. It is empty unless the probe runs.
+func (p *Probe) Capabilities() []Capability {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil {
+		return nil
+	}
+	return p.kernel.capabilities
+}
+
+// judge sets the verdict on a process: enum verdict of bpf/state.h.
+func (k *kernel) judge(pid int, verdict uint32) error {
+	type entry struct{ Verdict, MemoryBIO uint32 } // struct process
+	m, key, e := k.programs.Maps["processes"], uint32(pid), entry{}
+	if err := m.Lookup(key, &e); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	e.Verdict = verdict
+	return m.Update(key, &e, ebpf.UpdateAny)
+}
+
+// mute has the kernel pass over a connection.
+func (k *kernel) mute(handle uint64) error {
+	return k.programs.Maps["muted"].Update(handle, uint8(1), ebpf.UpdateAny)
+}
