@@ -54,16 +54,14 @@ func newNamespace(t testing.TB, ip, name, v4, v6 string) *Namespace {
 	return &Namespace{Name: name, Interface: "veth0", IPv4: netip.MustParseAddr(v4), IPv6: netip.MustParseAddr(v6)}
 }
 
-// run calls ip, whose exit status hides the errno: the text tells a lack of permission.
+// run calls ip.
 func run(t testing.TB, ip string, args ...string) {
 	t.Helper()
 	out, err := exec.Command(ip, args...).CombinedOutput()
 	if err == nil {
 		return
 	}
-	if strings.Contains(string(out), "not permitted") || strings.Contains(string(out), "not supported") || strings.Contains(string(out), "Permission denied") {
-		Skip(t, "no network namespaces here: %s", out)
-	}
+	skipIfRefused(t, out)
 	t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 }
 

@@ -1,5 +1,5 @@
-// Package testkit is what tests of several packages share: skips that are counted, real network namespaces, a logger that
-// watches for secrets, and a check for linear time. Only tests may import it. It knows nothing of what is tested.
+// Package testkit is what tests of several packages share: skips that are counted, real network namespaces, containers of other
+// releases, a logger that watches for secrets, and a check for linear time. Only tests may import it. It knows nothing of what is tested.
 package testkit
 
 import (
@@ -38,6 +38,16 @@ func SkipIfNotSupported(t testing.TB, err error) {
 	for _, e := range unsupported {
 		if errors.Is(err, e) {
 			Skip(t, "this machine can't do it: %v", err)
+		}
+	}
+}
+
+// skipIfRefused does the same for a program whose exit status hides the errno: its words tell it.
+func skipIfRefused(t testing.TB, out []byte) {
+	t.Helper()
+	for _, words := range []string{"not permitted", "not supported", "ermission denied"} {
+		if strings.Contains(string(out), words) {
+			Skip(t, "this machine can't do it: %s", out)
 		}
 	}
 }

@@ -1,0 +1,4 @@
+package debian
+
+// OpenSigned is Open with the keyring of one's choice.
+var OpenSigned = open
