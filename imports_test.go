@@ -29,6 +29,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"parse", "event flow"},
 	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
 	{"parse/tls", "parse event flow decrypt/handshake"},                                   // TLS inside another stream has the same hellos
+	{"parse/smtp", "parse parse/content parse/mail event flow"},                           // a mail looks the same in every protocol
 	{"parse/all", "parse parse/..."},                                                      // the closed set, which parse itself can't import
 	{"parse/parsetest", "parse event flow"},                                               // the playbook runner
 	{"parse/...", "parse parse/content event flow"},                                       // pure
@@ -47,7 +48,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"web", ""},
 
 	{"internal/output", "event event/eve flow internal/terminal"}, // the command line's forms of an event
-	{"internal/conformance", "event"},                        // reads what the program prints
+	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
 	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... uplink internal/..."},
