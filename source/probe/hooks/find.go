@@ -31,11 +31,15 @@ func Find(file io.ReaderAt, size int64, opts Options) ([]Library, error) {
 	}
 	marks := img.marks()
 	libraries, err := img.libraries(found, marks, opts)
+	golang, goErr := img.golang()
+	libraries = append(libraries, golang...)
 	switch {
 	case len(libraries) > 0:
 		return libraries, nil
 	case err != nil:
 		return nil, err
+	case goErr != nil:
+		return nil, goErr
 	}
 	return nil, whyNot(found, marks)
 }

@@ -2,45 +2,60 @@ package gobinary
 
 import (
 	"bytes"
-	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"io"
 )
 
-// The build information that the linker leaves for `go version` (package debug/buildinfo): a header, of which byte 15 has flags,
-// then the length of the version and the version itself.
+// The build information that the linker leaves for `go version` (package debug/buildinfo), somewhere in the data: a header, of which
+// byte 15 has flags, then the length of the version and the version itself.
 const (
 	buildInfoMagic  = "\xff Go buildinf:"
+	buildInfoAlign  = 16
 	buildInfoHeader = 32
 	inlineStrings   = 2  // flag: since Go 1.18; before, pointers to the strings follow the header
 	maxVersion      = 96 // "go1.26.3 X:experiment,experiment"
 )
 
-// goVersion returns the version of the Go that made a file.
-func goVersion(file *elf.File) (string, error) {
-	section := file.Section(".go.buildinfo")
-	if section == nil || section.Type != elf.SHT_PROGBITS {
-		return "", ErrNotGo
+// version returns the version of the Go that made a program.
+func (m *Image) version() (string, error) {
+	for _, s := range m.Segments {
+		if !s.Write {
+			continue
+		}
+		data := m.reader(s.Span)
+		at := int64(-1)
+		err := search(data, []byte(buildInfoMagic), func(i int64) bool {
+			if (s.Addr+uint64(i))%buildInfoAlign == 0 {
+				at = i
+			}
+			return at < 0
+		})
+		if err != nil {
+			return "", fmt.Errorf("%w: search build information: %w", ErrUnsupported, err)
+		}
+		if at >= 0 {
+			b := make([]byte, buildInfoHeader+binary.MaxVarintLen64+maxVersion)
+			n, _ := data.ReadAt(b, at)
+			return parseVersion(b[:n])
+		}
 	}
-	b := make([]byte, min(section.FileSize, buildInfoHeader+binary.MaxVarintLen64+maxVersion))
-	if _, err := section.ReaderAt.ReadAt(b, 0); err != nil && err != io.EOF {
-		return "", fmt.Errorf("%w: read build information: %w", ErrUnsupported, err)
+	return "", ErrNotGo
+}
+
+func parseVersion(info []byte) (string, error) {
+	if len(info) < buildInfoHeader {
+		return "", fmt.Errorf("%w: the build information is cut off", ErrUnsupported)
 	}
-	if len(b) < buildInfoHeader || !bytes.HasPrefix(b, []byte(buildInfoMagic)) {
-		return "", fmt.Errorf("%w: the build information lacks its magic", ErrUnsupported)
-	}
-	if b[15]&inlineStrings == 0 {
+	if info[15]&inlineStrings == 0 {
 		return "", fmt.Errorf("%w: it is older than 1.18", ErrUnsupported)
 	}
-	size, n := binary.Uvarint(b[buildInfoHeader:])
-	text := b[buildInfoHeader+max(n, 0):]
-	if n <= 0 || size == 0 || size > uint64(len(text)) || size > maxVersion {
+	size, n := binary.Uvarint(info[buildInfoHeader:])
+	if n <= 0 || size == 0 || size > maxVersion || size > uint64(len(info)-buildInfoHeader-n) {
 		return "", fmt.Errorf("%w: the build information has no version", ErrUnsupported)
 	}
-	text = text[:size]
+	text := info[buildInfoHeader+n:][:size]
 	if bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return "", fmt.Errorf("%w: the version %q has strange letters", ErrUnsupported, text)
+		return "", fmt.Errorf("%w: the version is not text: %q", ErrUnsupported, text)
 	}
 	return string(text), nil
 }

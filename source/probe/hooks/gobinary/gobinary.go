@@ -1,5 +1,5 @@
 // Package gobinary finds the data functions of crypto/tls in executables and libraries that a Go compiler made, Go 1.18 and later,
-// stripped or not. An ELF file goes in; file offsets come out at which a probe can be put. Whatever does not look exactly as the
+// stripped or not. An image of a program goes in; file offsets come out at which a probe can be put. Whatever does not look exactly as the
 // compiler writes it is refused: a probe within an instruction corrupts the program. It knows nothing of probes and processes.
 //
 // What a program at these offsets can rely on, the same for all versions (ABIInternal; the tests read it out of each):
@@ -14,7 +14,6 @@
 package gobinary
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,16 +53,12 @@ type Function struct {
 	Returns []uint64
 }
 
-// Find returns the functions of crypto/tls in a file. It reads in pieces, in one go from front to end of each table, and keeps
-// no more than a piece, so that neither a large file nor a hostile one costs much memory.
-func Find(file *elf.File) (*Binary, error) {
-	version, err := goVersion(file)
+// Find returns the functions of crypto/tls in a program. It reads in pieces, each table from front to end, and keeps no more than a
+// piece, so that neither a large file nor a hostile one costs much memory.
+func Find(m *Image) (*Binary, error) {
+	version, err := m.version()
 	if err != nil {
 		return nil, err
-	}
-	m, err := newImage(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrUnsupported, version, err)
 	}
 	functions, err := m.functions()
 	switch {
@@ -76,8 +71,16 @@ func Find(file *elf.File) (*Binary, error) {
 }
 
 // functions finds and examines what is there of Read and Write, and Close if one of them is. None is no error.
-func (m *image) functions() ([]Function, error) {
-	table, err := m.pclntab()
+func (m *Image) functions() ([]Function, error) {
+	arch, err := m.architecture()
+	if err != nil {
+		return nil, err
+	}
+	tables, err := m.pclntabs(arch)
+	if err != nil {
+		return nil, err
+	}
+	table, text, err := m.module(arch, tables)
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +92,9 @@ func (m *image) functions() ([]Function, error) {
 	if err != nil || !slices.ContainsFunc(extents, func(e extent) bool { return e.name != Close }) {
 		return nil, err
 	}
-	text, err := m.textStart(table)
-	if err != nil {
-		return nil, err
-	}
 	var found []Function
 	for _, e := range extents {
-		f, err := m.examine(e, text)
+		f, err := m.examine(arch, e, text)
 		if err != nil {
 			return nil, fmt.Errorf("examine %s: %w", e.name, err)
 		}
@@ -105,13 +104,13 @@ func (m *image) functions() ([]Function, error) {
 }
 
 // examine reads the code of a function and finds the places for probes in it.
-func (m *image) examine(e extent, text uint64) (Function, error) {
+func (m *Image) examine(arch architecture, e extent, text uint64) (Function, error) {
 	code := make([]byte, e.end-e.start)
 	offset, err := m.readCode(text+uint64(e.start), code)
 	if err != nil {
 		return Function{}, err
 	}
-	enter, returns, err := m.arch.places(code)
+	enter, returns, err := arch.places(code)
 	if err != nil {
 		return Function{}, err
 	}

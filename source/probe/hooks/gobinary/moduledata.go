@@ -1,10 +1,10 @@
 package gobinary
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"io"
+	"slices"
 )
 
 // The begin of a runtime.moduledata, the same from Go 1.18 to 1.27, in words (runtime/symtab.go). Three words are a slice.
@@ -19,89 +19,93 @@ const (
 	mdTextEnd   = 23
 	mdWords     = 24
 
-	maxCandidates = 8 // places that have the address of the pclntab: there is one
+	wordSize  = 8
+	maxPlaces = 16 // that have the address of a pclntab: there is one
 )
 
 type moduledata [mdWords]uint64
 
-// textStart returns runtime.text, from which the pclntab counts. The pclntab itself no longer has it since Go 1.26, and the
-// section .text begins earlier if C code was linked. Only the moduledata has it in all versions: it is found by its first word,
-// and trusted if everything else in it fits the pclntab.
-func (m *image) textStart(t *pclntab) (uint64, error) {
-	candidates, err := m.moduledataAddresses(t)
+// module returns the table that is the program's own, and runtime.text, from which it counts. Since Go 1.26 the table itself no
+// longer has that, and the section .text begins earlier if C code was linked; only the moduledata has it in all versions. It is
+// found by its first word, and trusted if everything else in it fits the table.
+func (m *Image) module(arch architecture, tables []*pclntab) (*pclntab, uint64, error) {
+	places, err := m.pointersTo(arch, tables)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	modules, err := m.moduledata(candidates)
+	modules, err := m.moduledata(arch, places)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	for _, md := range modules {
-		if !md.fits(t) {
-			continue
+		if i := slices.IndexFunc(tables, md.fits); i >= 0 {
+			return tables[i], md[mdText], nil
 		}
-		if t.textStart != 0 && t.textStart != md[mdText] {
-			return 0, fmt.Errorf("the text starts at %#x by the function table, at %#x by the module data", t.textStart, md[mdText])
-		}
-		return md[mdText], nil
 	}
-	return 0, errors.New("no module data")
+	return nil, 0, errors.New("no module data")
 }
 
-// moduledataAddresses returns all places that have, or will have once relocated, the address of the pclntab.
-func (m *image) moduledataAddresses(t *pclntab) (found []uint64, err error) {
-	add := func(addr uint64) {
-		if addr%8 == 0 && len(found) < maxCandidates {
-			found = append(found, addr)
+// pointersTo returns all places that have, or will have once relocated, the address of one of the tables.
+func (m *Image) pointersTo(arch architecture, tables []*pclntab) (places []uint64, err error) {
+	see := func(addr, value uint64) {
+		if addr%wordSize == 0 && len(places) < maxPlaces && slices.ContainsFunc(tables, func(t *pclntab) bool { return t.addr == value }) {
+			places = append(places, addr)
 		}
 	}
-	needle := binary.LittleEndian.AppendUint64(nil, t.addr)
-	for _, p := range m.segments {
-		if p.Flags&elf.PF_W == 0 {
-			continue
-		}
-		err := search(p, p.Filesz, needle, func(at uint64) bool {
-			add(p.Vaddr + at)
-			return true
-		})
-		if err != nil {
-			return nil, err
+	for _, s := range m.Segments {
+		if s.Write {
+			if err := m.words(s, see); err != nil {
+				return nil, err
+			}
 		}
 	}
-	err = m.relocations(func(addr, value uint64) {
-		if value == t.addr {
-			add(addr)
-		}
-	})
-	return found, err
+	return places, m.relocations(arch.relative, see)
 }
 
-// moduledata reads the candidates, and relocates them. What can't be read stays zero.
-func (m *image) moduledata(addresses []uint64) ([]moduledata, error) {
-	modules := make([]moduledata, len(addresses))
-	for i, addr := range addresses {
-		var b [8 * mdWords]byte
+// words calls each with every word of a segment.
+func (m *Image) words(s Segment, each func(addr, value uint64)) error {
+	in := m.reader(s.Span)
+	piece := make([]byte, pieceSize)
+	skip := -s.Addr % wordSize
+	for at := skip; at+wordSize <= s.Size; at += pieceSize {
+		n, err := in.ReadAt(piece, int64(at))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		for i := 0; i+wordSize <= n; i += wordSize {
+			each(s.Addr+at+uint64(i), binary.LittleEndian.Uint64(piece[i:]))
+		}
+	}
+	return nil
+}
+
+// moduledata reads what is at the places, and relocates it. What can't be read stays zero.
+func (m *Image) moduledata(arch architecture, places []uint64) ([]moduledata, error) {
+	modules := make([]moduledata, len(places))
+	for i, addr := range places {
+		var b [wordSize * mdWords]byte
 		if m.read(addr, b[:]) != nil {
 			continue
 		}
 		for word := range modules[i] {
-			modules[i][word] = binary.LittleEndian.Uint64(b[8*word:])
+			modules[i][word] = binary.LittleEndian.Uint64(b[wordSize*word:])
 		}
 	}
-	err := m.relocations(func(addr, value uint64) {
-		for i, start := range addresses {
-			if at := addr - start; at < 8*mdWords && at%8 == 0 {
-				modules[i][at/8] = value
+	err := m.relocations(arch.relative, func(addr, value uint64) {
+		for i, start := range places {
+			if at := addr - start; at < wordSize*mdWords && at%wordSize == 0 {
+				modules[i][at/wordSize] = value
 			}
 		}
 	})
 	return modules, err
 }
 
-// fits tells whether this is the module data of a pclntab.
+// fits tells whether this is the module data of a table.
 func (md *moduledata) fits(t *pclntab) bool {
 	functab := t.addr + t.functab
 	return md[mdHeader] == t.addr && md[mdNames] == t.addr+t.names &&
 		md[mdPclntable] == functab && md[mdFunctab] == functab && md[mdFunctab+1] == t.nfunc+1 &&
-		md[mdText] <= md[mdMinPC] && md[mdMinPC] < md[mdMaxPC] && md[mdMaxPC] <= md[mdTextEnd]
+		md[mdText] <= md[mdMinPC] && md[mdMinPC] < md[mdMaxPC] && md[mdMaxPC] <= md[mdTextEnd] &&
+		(t.textStart == 0 || t.textStart == md[mdText])
 }

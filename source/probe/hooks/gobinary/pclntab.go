@@ -2,7 +2,6 @@ package gobinary
 
 import (
 	"bufio"
-	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,76 +16,65 @@ const (
 	magic120 = 0xfffffff1 // Go 1.20 and later
 
 	headerSize   = 72
-	functabEntry = 8       // entry offset, offset of the _func: 32 bits each
 	funcName     = 4       // where a _func has the offset of its name: 32 bits, after those of the entry
 	maxFunctions = 1 << 22 // the largest programs known have a tenth
+	maxTable     = 1 << 30 // bytes before the functab
+	maxTables    = 64      // places in a segment that look like the begin of a table
 	maxCode      = 1 << 16 // of one of our functions: they have some 2 KiB
 )
 
-// pclntab is a table's header: addresses in the image.
+// pclntab is a table's header.
 type pclntab struct {
-	image     *image
-	addr      uint64
-	nfunc     uint64
-	textStart uint64 // 0 since Go 1.26, and where the dynamic linker writes it
-	names     uint64 // offsets from addr
+	image     *Image
+	addr      uint64 // the table's; what follows are offsets from there, if not said otherwise
+	nfunc     uint64 // the number of functions
+	textStart uint64 // an address; 0 since Go 1.26, and where the dynamic linker writes it
+	names     uint64
 	namesEnd  uint64
 	functab   uint64
 }
 
-// pclntab finds the table. A linker for position-independent code may have put it into a section with other things.
-func (m *image) pclntab() (*pclntab, error) {
-	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
-		if s := m.file.Section(name); s != nil {
-			if t := m.header(s.Addr); t != nil {
-				return t, nil
-			}
-			return nil, errors.New("the function table is of an unknown form")
-		}
-	}
-	for _, magic := range []uint32{magic120, magic118} {
-		needle := binary.LittleEndian.AppendUint32(nil, magic)
-		needle = append(needle, 0, 0, m.arch.minLC, 8)
-		if t, err := m.searchTable(needle); t != nil || err != nil {
-			return t, err
-		}
-	}
-	return nil, errors.New("no function table")
-}
-
-// searchTable looks for the begin of a table wherever data is.
-func (m *image) searchTable(needle []byte) (t *pclntab, err error) {
-	for _, p := range m.segments {
-		if p.Flags&elf.PF_X != 0 {
+// pclntabs finds all that looks like a table: one, if the program does not carry others as data. It is searched for, because a
+// linker of position-independent code may put it into a section with other things.
+func (m *Image) pclntabs(arch architecture) (tables []*pclntab, err error) {
+	needle := []byte{0xff, 0xff, 0xff, 0, 0, arch.minLC, wordSize} // all of the first word but its first byte
+	for _, s := range m.Segments {
+		if s.Exec {
 			continue
 		}
-		err := search(p, p.Filesz, needle, func(at uint64) bool {
-			if (p.Vaddr+at)%8 == 0 {
-				t = m.header(p.Vaddr + at)
+		tries := 0
+		err := search(m.reader(s.Span), needle, func(at int64) bool {
+			if addr := s.Addr + uint64(at) - 1; addr%wordSize == 0 {
+				tries++
+				if t := m.header(addr); t != nil {
+					tables = append(tables, t)
+				}
 			}
-			return t == nil
+			return tries < maxTables
 		})
-		if t != nil || err != nil {
-			return t, err
+		if err != nil {
+			return nil, err
 		}
 	}
-	return nil, nil
+	if len(tables) == 0 {
+		return nil, errors.New("no function table of a known form")
+	}
+	return tables, nil
 }
 
 // header reads a header. It returns nil if there is none at the address, or an impossible one.
-func (m *image) header(addr uint64) *pclntab {
+func (m *Image) header(addr uint64) *pclntab {
 	var b [headerSize]byte
 	if m.read(addr, b[:]) != nil {
 		return nil
 	}
-	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(b[wordSize*i:]) }
 	magic := binary.LittleEndian.Uint32(b[:])
-	known := (magic == magic118 || magic == magic120) && b[4] == 0 && b[5] == 0 && b[6] == m.arch.minLC && b[7] == 8
 	t := &pclntab{image: m, addr: addr, nfunc: word(1), textStart: word(3), names: word(4), namesEnd: word(5), functab: word(8)}
-	if !known || t.nfunc == 0 || t.nfunc > maxFunctions || t.names < headerSize || t.names > t.namesEnd || t.namesEnd > t.functab {
+	if magic != magic118 && magic != magic120 || t.nfunc == 0 || t.nfunc > maxFunctions {
 		return nil
 	}
-	if _, err := m.section(addr, t.functab+t.nfunc*functabEntry+functabEntry/2); t.functab > 1<<40 || err != nil {
+	if t.names < headerSize || t.names > t.namesEnd || t.namesEnd > t.functab || t.functab > maxTable {
 		return nil
 	}
 	return t
@@ -94,15 +82,15 @@ func (m *image) header(addr uint64) *pclntab {
 
 // offsets returns where the names that are looked for are in the table of names; a name that is not there is left out.
 func (t *pclntab) offsets() (map[string]uint32, error) {
-	size := t.namesEnd - t.names
-	names, err := t.image.section(t.addr+t.names, size)
+	names, err := t.image.from(t.addr + t.names)
 	if err != nil {
 		return nil, err
 	}
+	names = io.NewSectionReader(names, 0, int64(min(t.namesEnd-t.names, uint64(names.Size()))))
 	found := map[string]uint32{}
-	err = search(names, size, []byte("\x00"+connMethod), func(at uint64) bool {
+	err = search(names, []byte("\x00"+connMethod), func(at int64) bool {
 		b := make([]byte, len("\x00"+Write+"\x00"))
-		n, _ := names.ReadAt(b, int64(at))
+		n, _ := names.ReadAt(b, at)
 		name, _, ended := strings.Cut(string(b[1:max(n, 1)]), "\x00")
 		if ended && (name == Read || name == Write || name == Close) {
 			found[name] = uint32(at + 1)
@@ -157,19 +145,15 @@ func (t *pclntab) extents(names map[string]uint32) ([]extent, error) {
 	return found, nil
 }
 
-// cursors returns one for the function table, and one for the _func structures that it points to.
+// cursors returns one for the function table, which is pairs of a function's start and the offset of its _func, and ends with the
+// end of the last function; and one for the _func structures, which lie behind it.
 func (t *pclntab) cursors() (entries, funcs *cursor, err error) {
-	table := t.addr + t.functab
-	size := t.nfunc*functabEntry + functabEntry/2
-	in, err := t.image.section(table, size)
+	table, err := t.image.from(t.addr + t.functab)
 	if err != nil {
 		return nil, nil, err
 	}
-	rest, err := t.image.after(table)
-	if err != nil {
-		return nil, nil, err
-	}
-	return &cursor{in: bufio.NewReaderSize(in, pieceSize)}, &cursor{in: bufio.NewReaderSize(rest, pieceSize)}, nil
+	again := io.NewSectionReader(table, 0, table.Size())
+	return &cursor{in: bufio.NewReaderSize(table, pieceSize)}, &cursor{in: bufio.NewReaderSize(again, pieceSize)}, nil
 }
 
 // cursor reads numbers of 32 bits, only ever forward.
