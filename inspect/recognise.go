@@ -9,30 +9,40 @@ import (
 // is still to be offered to it; the bytes kept before are then in s.left. Whatever is not settled at
 // parse.MaxProbe bytes is unknown.
 func (s *stream) recognise(dir flow.Direction, b []byte) bool {
-	prefix := b
-	if len(s.left[dir]) > 0 {
-		s.left[dir] = append(s.left[dir], b...)
-		prefix = s.left[dir]
-	}
-	p := s.probe(dir, prefix)
-	if p == nil {
-		if len(s.left[dir]) == 0 {
-			s.left[dir] = append(s.left[dir], b...)
+	if len(s.turns) == 0 {
+		if p := s.probe(dir, b); p != nil {
+			s.start(p) // the usual case: settled by the first bytes, which are not copied
+			return true
 		}
-		if len(s.left[0]) == 0 || len(s.left[1]) == 0 {
-			s.first = dir
-		}
+		s.hear(dir, b)
 		return false
 	}
-	if len(s.left[dir]) == 0 && len(s.left[dir.Reverse()]) == 0 {
-		s.start(p) // the usual case: settled by the first bytes, which were not copied
-		return true
+	s.hear(dir, b)
+	if p := s.probe(dir, s.left[dir]); p != nil {
+		s.settle(p)
 	}
-	if len(s.left[dir]) == 0 {
-		s.left[dir] = append(s.left[dir], b...)
-	}
-	s.settle(p)
 	return false
+}
+
+// maxTurns is how often the two sides may take turns in what is kept in order.
+const maxTurns = 64
+
+// hear keeps b, and who said it when.
+func (s *stream) hear(dir flow.Direction, b []byte) {
+	s.left[dir] = append(s.left[dir], b...)
+	n := len(s.turns)
+	if n == 0 {
+		s.first = dir
+	}
+	speaker := s.first ^ flow.Direction(n&1) // of the next turn
+	switch {
+	case speaker != dir:
+		s.turns[n-1] += len(b)
+	case n < maxTurns:
+		s.turns = append(s.turns, len(b))
+	default:
+		s.turns[n-2] += len(b)
+	}
 }
 
 // probe returns the protocol of the stream, or nil while that is open.
@@ -68,15 +78,20 @@ func (s *stream) reconsider(dir flow.Direction, b []byte) {
 	}
 }
 
-// settle starts the parser and offers it what recognition has kept, in the order in which the two sides began to speak.
+// settle starts the parser and offers it what recognition has kept, in the order in which it was said.
 func (s *stream) settle(p *parse.Protocol) {
-	left, gaps := s.left, s.gap
-	s.left, s.gap = [2][]byte{}, [2]gap{}
+	left, gaps, turns := s.left, s.gap, s.turns
+	s.left, s.gap, s.turns = [2][]byte{}, [2]gap{}, nil
 	s.start(p)
-	for _, dir := range [...]flow.Direction{s.first, s.first.Reverse()} {
-		if len(left[dir]) > 0 && !s.over {
-			s.take(dir, left[dir])
+	dir := s.first
+	for _, n := range turns {
+		if !s.over {
+			s.take(dir, left[dir][:n])
 		}
+		left[dir] = left[dir][n:]
+		dir = dir.Reverse()
+	}
+	for dir := range flow.Direction(2) {
 		if gaps[dir].seen && !s.over && s.parser != nil {
 			s.left[dir] = nil
 			s.check(s.parser.Gap(dir, gaps[dir].n))

@@ -17,14 +17,15 @@ type stream struct {
 
 	name   string // of the parser's protocol
 	parser parse.Parser
-	over   bool         // the parser gave up: what follows is only counted
-	left   [2][]byte    // what the parser has left, or what recognition has kept; owned
-	open   parse.Memory // what the parser holds
-	waits  parse.Memory // what left holds
-	next   *turn        // the parser has asked to become another
-	ruled  uint64       // protocols that recognition has ruled out, by bit
-	first  flow.Direction
-	gap    [2]gap // told while recognising
+	over   bool           // the parser gave up: what follows is only counted
+	left   [2][]byte      // what the parser has left, or what recognition has kept; owned
+	open   parse.Memory   // what the parser holds
+	waits  parse.Memory   // what left holds
+	next   *turn          // the parser has asked to become another
+	ruled  uint64         // protocols that recognition has ruled out, by bit
+	first  flow.Direction // who spoke first; valid iff there are turns
+	turns  []int          // bytes that were said while recognising, by the first and by the other in turn
+	gap    [2]gap         // told while recognising
 
 	announced *expectation // a connection that this one has announced
 	expected  *expectation // this connection, as another has announced it
