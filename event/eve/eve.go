@@ -51,6 +51,8 @@ type line struct {
 	WebSocket *webSocketObject `json:"websocket,omitempty"`
 	FTP       *ftpObject       `json:"ftp,omitempty"`
 	FTPData   *ftpDataObject   `json:"ftp_data,omitempty"`
+	SMTP      *smtpObject      `json:"smtp,omitempty"`
+	Email     *emailObject     `json:"email,omitempty"`
 	FileInfo  *fileObject      `json:"fileinfo,omitempty"`
 	Flow      *flowObject      `json:"flow,omitempty"`
 	Anomaly   *anomalyObject   `json:"anomaly,omitempty"`
@@ -71,6 +73,7 @@ type vitrineObject struct {
 	Reason    string           `json:"reason,omitempty"`
 	Process   *processObject   `json:"process,omitempty"`
 	Container *containerObject `json:"container,omitempty"`
+	SMTP      *smtpMore        `json:"smtp,omitempty"`
 	Unknown   *event.Unknown   `json:"unknown,omitempty"`
 	Coverage  *event.Coverage  `json:"coverage,omitempty"`
 }
@@ -129,6 +132,8 @@ func (e *Encoder) body(l *line, r *event.Record) {
 			l.Vitrine.Control = r.FTPData.ControlID.String()
 		}
 		swap(l, r.FTPData.Direction)
+	case event.KindSMTP:
+		e.smtp(l, r.SMTP)
 	case event.KindFile:
 		l.FileInfo, l.TxID = file(r.File), &r.File.Tx
 		if r.File.URL != "" {

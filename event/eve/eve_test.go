@@ -136,6 +136,18 @@ func TestBodies(t *testing.T) {
 		},
 		"ftp without a reply": {&event.FTP{Command: "PASS"}, "ftp", map[string]any{"command": "PASS", "reply_received": "no"}, "ftp"},
 		"ftp_data":            {&event.FTPData{Command: "RETR", Name: "a.zip"}, "ftp_data", map[string]any{"command": "RETR", "filename": "a.zip"}, "ftp_data"},
+		"smtp": {
+			&event.SMTP{Helo: "c", MailFrom: "<>", RcptTo: []string{"b@y", "c@y"}, Code: 250}, "smtp",
+			map[string]any{"helo": "c", "mail_from": "<>", "rcpt_to": []any{"<b@y>", "<c@y>"}},
+			"smtp",
+		},
+		"email": {
+			&event.SMTP{Message: &event.Mail{From: "A <a@x>", To: []string{"b@y"}, Subject: "s", ID: "1@x", Attachments: []string{"a.zip"},
+				Headers: []string{"Received: from a", "received: from b", "X-Mailer: m"}, Content: event.Content{State: event.Complete}}}, "email",
+			map[string]any{"status": "PARSE_DONE", "from": "A <a@x>", "to": []any{"b@y"}, "subject": "s", "message_id": "<1@x>",
+				"attachment": []any{"a.zip"}, "received": []any{"from a", "from b"}, "x_mailer": "m"},
+			"smtp",
+		},
 		"conn": {
 			&event.Conn{DurationUS: 1_000_000, PacketsToServer: 2, BytesToClient: 5}, "flow",
 			map[string]any{"pkts_toserver": 2.0, "pkts_toclient": 0.0, "bytes_toserver": 0.0, "bytes_toclient": 5.0, "age": 1.0, "state": "closed",
