@@ -59,6 +59,9 @@ func (f *ringFeed) lost() uint64 { return 0 }
 
 func (f *ringFeed) Close() error { return f.reader.Close() }
 
+// perfLookTime is lookTime where connections must be found in /proc before they end.
+const perfLookTime = 2 * time.Millisecond
+
 // perfBuffer is the size of each processor's buffer.
 const perfBuffer = 4 << 20
 
@@ -90,7 +93,7 @@ func newPerfFeed(m *ebpf.Map) (feed, error) {
 
 func (f *perfFeed) read(each func(r *record)) error {
 	begun := monotonic()
-	f.reader.SetDeadline(time.Now().Add(lookTime))
+	f.reader.SetDeadline(time.Now().Add(perfLookTime))
 	for {
 		err := f.reader.ReadInto(&f.rec)
 		if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -73,6 +73,9 @@ func (k *kernel) load(spec func() (*ebpf.CollectionSpec, error), multi bool) err
 		if err != nil {
 			return err
 		}
+		if k.multi && s.Programs["enter_any"] == nil {
+			continue // programs for old kernels have no such form
+		}
 		for name, p := range s.Programs {
 			if !strings.HasPrefix(p.SectionName, "uprobe/") {
 				continue

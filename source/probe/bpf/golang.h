@@ -80,13 +80,12 @@ static __always_inline int go_finish(struct pt_regs *ctx)
 	if (!h)
 		goto end;
 	if (!call->result) {
-		call->result = result;
-		if (!h->socket || h->hung_up) {
-			u64 socket = go_socket(call->handle, &fd);
+		// Not every program closes its tls.Conn, whose memory may be that of another one by now: so look each time.
+		u64 socket = go_socket(call->handle, &fd);
 
-			if (socket)
-				tie(ctx, h, &connection, socket, fd);
-		}
+		call->result = result;
+		if (socket)
+			tie(ctx, h, &connection, socket, fd);
 	}
 	buffer = call->buffer;
 	if (call->flags & CALL_STACK) {

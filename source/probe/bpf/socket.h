@@ -5,6 +5,9 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#define TCP_SYN_SENT 2
+#define TCP_CLOSE 7
+
 #ifndef LEGACY
 
 #define SOCK_STREAM 1
@@ -95,6 +98,13 @@ static __always_inline void describe(struct tie *t, u64 socket)
 	}
 }
 
+static __always_inline int alive(u64 socket)
+{
+	struct sock *sk = (void *)socket;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
+}
+
 // owned tells whether the socket belongs to another connection that is alive.
 static __always_inline int owned(u64 socket, const struct handle_key *by)
 {
@@ -124,6 +134,11 @@ static __always_inline u64 socket_of(s32 fd)
 static __always_inline void describe(struct tie *t, u64 socket)
 {
 	t->socket = socket;
+}
+
+static __always_inline int alive(u64 socket)
+{
+	return 0;
 }
 
 static __always_inline int owned(u64 socket, const struct handle_key *by)

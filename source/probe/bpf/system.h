@@ -192,9 +192,6 @@ int process_exit(void *ctx)
 
 #ifndef LEGACY
 
-#define TCP_SYN_SENT 2
-#define TCP_CLOSE 7
-
 // include/trace/events/sock.h: TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
 SEC("raw_tracepoint/inet_sock_set_state")
 int socket_state(struct bpf_raw_tracepoint_args *ctx)

@@ -108,14 +108,14 @@ static __always_inline struct handle *handle_of(const struct handle_key *key)
 	return h;
 }
 
-// tie tells the agent which socket a connection has. Once that is closed, and another one is used, it is another connection: some
-// programs use their TLS objects again.
+// tie tells the agent which socket a connection has. With another socket it is another connection: some programs use their TLS objects
+// again, or the memory of one. A socket that was closed and is alive is another one too, at the same address.
 static __always_inline void tie(void *ctx, struct handle *h, const struct handle_key *key, u64 socket, s32 fd)
 {
 	struct record head = {.kind = KIND_TIE, .process = key->process};
 	struct tie t = {.fd = fd};
 
-	if (h->socket == socket)
+	if (h->socket == socket && !(h->hung_up && alive(socket)))
 		return;
 	if (h->socket) {
 		h->id = unique();
