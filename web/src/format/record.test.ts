@@ -51,6 +51,38 @@ describe("a line of the table", () => {
       undefined,
       "A a.example → 192.0.2.1",
     ],
+    [
+      "ftp",
+      {
+        ...base,
+        kind: "ftp",
+        ftp: { tx: 1, command: "RETR", argument: "a.zip", code: 226, reply: ["150 ok", "226 done"] },
+      } satisfies Record,
+      undefined,
+      { field: "ftp.code", value: "226" },
+      undefined,
+      "RETR a.zip",
+    ],
+    [
+      "ftp greeting",
+      { ...base, kind: "ftp", ftp: { tx: 0, code: 220, reply: ["220 ready"] } } satisfies Record,
+      undefined,
+      { field: "ftp.code", value: "220" },
+      undefined,
+      "220 ready",
+    ],
+    [
+      "ftp transfer",
+      {
+        ...base,
+        kind: "ftp_data",
+        ftp_data: { command: "RETR", name: "a.zip", path: "/pub/a.zip", type: "application/zip", size: 9 },
+      } satisfies Record,
+      undefined,
+      undefined,
+      9,
+      "RETR /pub/a.zip application/zip",
+    ],
     ["tls", tls, { field: "tls.sni", value: "s.example" }, undefined, 0, "TLS 1.3 h2"],
   ])("%s", (_, record, name, status, size, summary) => {
     expect(nameOf(record)).toEqual(name);

@@ -35,12 +35,13 @@ export function nameOf(r: Record): Cell | undefined {
   );
 }
 
-/** The outcome: response status, response code, close code. */
+/** The outcome: response status, response code, close code, reply code. */
 export function statusOf(r: Record): Cell | undefined {
   return (
     cell("http.status", r.http?.status?.toString()) ??
     cell("dns.code", r.dns?.code) ??
-    cell("websocket.close_code", r.websocket?.close_code?.toString())
+    cell("websocket.close_code", r.websocket?.close_code?.toString()) ??
+    cell("ftp.code", r.ftp?.code?.toString())
   );
 }
 
@@ -48,6 +49,7 @@ export function statusOf(r: Record): Cell | undefined {
 export function sizeOf(r: Record): number | undefined {
   if (r.http) return (r.http.request?.size ?? 0) + (r.http.response?.size ?? 0);
   if (r.websocket) return r.websocket.size ?? 0;
+  if (r.ftp_data) return r.ftp_data.size ?? 0;
   if (r.file) return r.file.size;
   if (r.conn) return (r.conn.bytes_to_server ?? 0) + (r.conn.bytes_to_client ?? 0);
   if (r.unknown) return (r.unknown.bytes_to_server ?? 0) + (r.unknown.bytes_to_client ?? 0);
@@ -63,6 +65,8 @@ export function summaryOf(r: Record): string {
   if (r.dns)
     return words(r.dns.type, r.dns.name, r.dns.addresses?.length ? "→ " + r.dns.addresses.join(", ") : r.dns.code);
   if (r.websocket) return words(r.websocket.opcode, r.websocket.direction === "to_server" ? "→" : "←", r.websocket.url);
+  if (r.ftp) return r.ftp.command ? words(r.ftp.command, r.ftp.argument) : (r.ftp.reply?.[0] ?? "");
+  if (r.ftp_data) return words(r.ftp_data.command, r.ftp_data.path ?? r.ftp_data.name, r.ftp_data.type);
   if (r.file) return words(r.file.name, r.file.type, r.file.url);
   if (r.anomaly) return r.anomaly.code;
   if (r.conn) return words(r.proto, r.conn.protocols?.join(" › "));

@@ -3,11 +3,14 @@ import type { Record } from "../../../api/types";
 import { useFormat } from "../../../components/format";
 import { Body } from "./Body";
 import { Fact, Facts } from "./Facts";
+import { FTPDataTab, FTPTab } from "./FTPTab";
 import { HTTPTab } from "./HTTPTab";
 
 /** Says whether an event carries something of what was said. */
 export function hasContent(r: Record): boolean {
-  return [r.http, r.dns, r.websocket, r.file, r.anomaly, r.unknown].some((part) => part !== undefined);
+  return [r.http, r.dns, r.websocket, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown].some(
+    (part) => part !== undefined,
+  );
 }
 
 /** What was said, as far as it could be read. */
@@ -15,6 +18,8 @@ export function ContentTab({ record }: { record: Record }) {
   if (record.http) return <HTTPTab http={record.http} />;
   if (record.dns) return <DNS dns={record.dns} />;
   if (record.websocket) return <WebSocket message={record.websocket} />;
+  if (record.ftp) return <FTPTab ftp={record.ftp} />;
+  if (record.ftp_data) return <FTPDataTab transfer={record.ftp_data} />;
   if (record.file) return <File file={record.file} />;
   if (record.unknown) return <Unknown stream={record.unknown} />;
   return <Anomaly code={record.anomaly?.code} />;
