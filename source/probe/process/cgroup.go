@@ -85,14 +85,15 @@ func containerID(parent, name string) string {
 	return ""
 }
 
-// podUID returns the uid in podUID, kubepods-besteffort-podUID.slice and kubepods-podUID.slice; slices have _ for -.
+// podUID returns the uid in podUID, kubepods-besteffort-podUID.slice, kubepods-podUID.slice and the same below kubelet.slice, where slices
+// have _ for -.
 func podUID(name string) string {
 	if slice, ok := strings.CutSuffix(name, ".slice"); ok {
-		_, name, ok = strings.Cut(slice, "-pod")
-		if !ok || !strings.HasPrefix(slice, "kubepods") {
+		parent, uid, _ := strings.Cut(slice, "-pod")
+		if !strings.HasSuffix(parent, "kubepods") && !strings.Contains(parent, "kubepods-") {
 			return ""
 		}
-		name = "pod" + strings.ReplaceAll(name, "_", "-")
+		name = "pod" + strings.ReplaceAll(uid, "_", "-")
 	}
 	uid, ok := strings.CutPrefix(name, "pod")
 	if !ok || !isPodUID(uid) {

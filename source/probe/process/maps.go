@@ -30,7 +30,7 @@ const deletedMark = " (deleted)"
 //
 // The device and inode that maps itself shows identify nothing: on overlayfs and btrfs they are of another file system than stat's.
 func (t *Table) Mapped(pid int) ([]File, error) {
-	files, err := t.mapped(pid)
+	files, err := patiently(t.patience, func() ([]File, error) { return t.mapped(pid) })
 	if err != nil {
 		return nil, fmt.Errorf("list mapped files of process %d: %w", pid, plain(err))
 	}
@@ -64,67 +64,61 @@ func (t *Table) mapped(pid int) ([]File, error) {
 
 func (t *Table) executable(pid int) (File, error) {
 	at := t.path(pid, "exe")
-	facts, err := statFile(unix.AT_FDCWD, at)
-	if err != nil {
-		return File{}, err
-	}
 	path, err := os.Readlink(at)
 	if err != nil {
 		return File{}, err
 	}
-	return newFile(facts, path, at)
+	facts, err := lookAt(at)
+	return newFile(facts, err, path, at)
 }
 
 // file finds the file of a mapping.
 func (t *Table) file(pid int, m mapping) (File, error) {
 	at := t.path(pid, "map_files", m.span)
-	facts, err := statFile(unix.AT_FDCWD, at)
+	facts, err := lookAt(at)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		at = t.path(pid, "root") + m.path
-		if facts, err = statFile(unix.AT_FDCWD, at); err == nil && facts.id.Inode != m.inode {
+		if facts, err = lookAt(at); err == nil && facts.seen.Inode != m.id.Inode {
 			err = ErrChanged
 		}
+	}
+	return newFile(facts, err, m.path, at)
+}
+
+// newFile returns what was found at a path, or the error of looking.
+func newFile(facts fileFacts, err error, path, at string) (File, error) {
+	if err == nil && !facts.regular {
+		err = ErrChanged // a device
 	}
 	if err != nil {
 		return File{}, err
 	}
-	return newFile(facts, m.path, at)
-}
-
-func newFile(facts fileFacts, path, at string) (File, error) {
-	if !facts.regular {
-		return File{}, ErrChanged // a device
-	}
 	path, marked := strings.CutSuffix(path, deletedMark)
-	return File{ID: facts.id, Path: valid(path), Deleted: marked && facts.links == 0, at: at}, nil
+	return File{ID: facts.id, Path: valid(path), Deleted: marked && facts.links == 0, at: at, seen: facts.seen}, nil
 }
 
-// mapping is one file of which code is mapped.
+// mapping is a file that is mapped.
 type mapping struct {
-	span  string // addresses, as they name the link in map_files
-	dev   string
-	inode uint64
-	path  string
+	span string // addresses, as they name the link in map_files
+	code bool   // may be executed
+	id   FileID // as the kernel shows it here
+	path string
 }
 
-// parseMaps reads /proc/PID/maps (proc_pid_maps(5)) and returns the executable mappings of files, one for each file. Paths may have any
-// bytes; the kernel writes a newline in them as \012.
+// parseMaps reads /proc/PID/maps (proc_pid_maps(5)) and returns the executable mappings of files, one for each file.
 func parseMaps(r io.Reader) ([]mapping, error) {
 	var found []mapping
-	type key struct{ dev, path string }
-	seen := map[key]uint64{}
+	type key struct {
+		id   FileID
+		path string
+	}
+	seen := map[key]bool{}
 	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		m, ok := parseMapping(lines.Text())
-		if !ok {
-			continue
+	for lines.Scan() && len(found) < maxFiles {
+		if m, ok := parseMapping(lines.Text()); ok && m.code && !seen[key{m.id, m.path}] {
+			seen[key{m.id, m.path}] = true
+			found = append(found, m)
 		}
-		k := key{m.dev, m.path}
-		if inode, known := seen[k]; known && inode == m.inode || len(found) >= maxFiles {
-			continue
-		}
-		seen[k] = m.inode
-		found = append(found, m)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read maps: %w", err)
@@ -132,7 +126,8 @@ func parseMaps(r io.Reader) ([]mapping, error) {
 	return found, nil
 }
 
-// parseMapping reads one line: span, permissions, offset, device, inode, spaces, path.
+// parseMapping reads one line: span, permissions, offset, device, inode, spaces, path. It fails for what is no file. A path may have any
+// bytes; the kernel writes a newline as \012.
 func parseMapping(line string) (m mapping, ok bool) {
 	var fields [5]string
 	rest := line
@@ -141,10 +136,42 @@ func parseMapping(line string) (m mapping, ok bool) {
 			return m, false
 		}
 	}
-	inode, err := strconv.ParseUint(fields[4], 10, 64)
-	perms, path := fields[1], strings.TrimLeft(rest, " ")
-	if err != nil || inode == 0 || len(perms) < 4 || perms[2] != 'x' || !strings.HasPrefix(path, "/") {
+	major, minor, _ := strings.Cut(fields[3], ":")
+	dev1, err1 := strconv.ParseUint(major, 16, 32)
+	dev2, err2 := strconv.ParseUint(minor, 16, 32)
+	inode, err3 := strconv.ParseUint(fields[4], 10, 64)
+	path := strings.TrimLeft(rest, " ")
+	if errors.Join(err1, err2, err3) != nil || inode == 0 || len(fields[1]) < 4 || !strings.HasPrefix(path, "/") {
 		return m, false
 	}
-	return mapping{span: fields[0], dev: fields[3], inode: inode, path: strings.ReplaceAll(path, `\012`, "\n")}, true
+	m = mapping{span: fields[0], code: fields[1][2] == 'x', id: FileID{Dev: unix.Mkdev(uint32(dev1), uint32(dev2)), Inode: inode}}
+	m.path = strings.ReplaceAll(path, `\012`, "\n")
+	return m, true
+}
+
+// mappedID maps a file, without reading it, to see which file the kernel shows for the mapping.
+func mappedID(fd int) (FileID, error) {
+	file, err := reopen(fd, 0)
+	if err != nil {
+		return FileID{}, err
+	}
+	defer file.Close()
+	area, err := unix.Mmap(int(file.Fd()), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return FileID{}, err
+	}
+	defer func() { _ = unix.Munmap(area) }()
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return FileID{}, err
+	}
+	defer maps.Close()
+	start := fmt.Sprintf("%p-", &area[0])[len("0x"):]
+	lines := bufio.NewScanner(maps)
+	for lines.Scan() {
+		if m, ok := parseMapping(lines.Text()); ok && strings.HasPrefix(m.span, start) {
+			return m.id, nil
+		}
+	}
+	return FileID{}, errors.New("the mapping is not listed")
 }

@@ -29,14 +29,20 @@ const maxCommandLine = 4 << 10
 type Table struct {
 	proc       string // where the /proc of the host is
 	boot       bootTime
+	patience   patience
 	containers *containers
 	listeners  listenerCache
 }
 
 // New returns the Table of the processes in proc, the mount point of a /proc that shows the host's pid namespace: "/proc", or where a
-// container has the host's. The host's own files are found through it too, below 1/root.
+// container has the host's. The host's own files are found through it too, below 1/root; without the right to look there, they are
+// looked for in the own root directory, where a container may have those that tell of other containers.
 func New(proc string) *Table {
-	return &Table{proc: proc, containers: newContainers(filepath.Join(proc, "1/root"))}
+	host := filepath.Join(proc, "1/root")
+	if _, err := os.Stat(host + "/etc"); err != nil {
+		host = ""
+	}
+	return &Table{proc: proc, patience: newPatience(), containers: newContainers(host)}
 }
 
 // Process is what is known of a process. It does not change: an exec gives a new one.
@@ -102,9 +108,6 @@ func (t *Table) read(pid int) (*Process, error) {
 		return nil, err
 	}
 	status := parseStatus(text)
-	if text, err = readBounded(dir, "cgroup", maxCgroups); err != nil {
-		return nil, err
-	}
 	name, err := readBounded(dir, "comm", maxStat)
 	if err != nil {
 		return nil, err
@@ -118,8 +121,8 @@ func (t *Table) read(pid int) (*Process, error) {
 		Kernel:         stat.flags&kernelThread != 0,
 	}
 	if !p.Kernel {
-		p.Facts.Exe, p.Facts.CommandLine = executable(dir), commandLine(dir)
-		p.Container = t.containers.find(parseCgroups(text))
+		p.Facts.Exe, p.Facts.CommandLine = executable(dir), t.commandLine(dir)
+		p.Container = t.containers.find(t.place(dir, p.MountNamespace))
 	}
 	return p, nil
 }
@@ -135,8 +138,9 @@ func executable(dir *os.Root) string {
 	return valid(path)
 }
 
-func commandLine(dir *os.Root) string {
-	text, _ := readBounded(dir, "cmdline", maxCommandLine)
+// commandLine is empty if the process keeps its memory to itself.
+func (t *Table) commandLine(dir *os.Root) string {
+	text, _ := patiently(t.patience, func() ([]byte, error) { return readBounded(dir, "cmdline", maxCommandLine) })
 	return valid(strings.TrimRight(strings.ReplaceAll(string(text), "\x00", " "), " "))
 }
 

@@ -81,7 +81,7 @@ func (b *bootTime) start(ticks uint64) time.Time {
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err != nil {
 		return time.Time{} // no such clock: before Linux 2.6.39
 	}
-	boot := time.Now().UnixNano() - since.Nano()
+	boot := time.Now().Add(-time.Duration(since.Nano())).Round(time.Millisecond).UnixNano() // both clocks are steered alike
 	if kept := b.nanos.Load(); kept != 0 && time.Duration(boot-kept).Abs() < maxDrift {
 		boot = kept
 	} else {

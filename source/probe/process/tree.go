@@ -3,9 +3,7 @@ package process
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -143,18 +141,9 @@ func (t tree) read(name string, limit int64) (text []byte, err error) {
 // file returns the regular file at the end of a path.
 func (t tree) file(name string) (f File, err error) {
 	err = t.walk(name, func(fd int, path string) error {
-		facts, err := statFile(fd, "")
-		if err != nil {
-			return err
-		}
-		f, err = newFile(facts, path, t.root+path)
+		facts, err := lookBeneath(fd)
+		f, err = newFile(facts, err, path, t.root+path)
 		return err
 	})
 	return f, err
-}
-
-// reopen opens what was opened with O_PATH, for reading.
-func reopen(fd, flags int) (*os.File, error) {
-	name := "/proc/self/fd/" + strconv.Itoa(fd)
-	return os.OpenFile(name, os.O_RDONLY|flags, 0)
 }
