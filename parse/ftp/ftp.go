@@ -37,7 +37,7 @@ const (
 
 const (
 	maxLine  = 4 << 10  // of a command or reply. RFC 959 has no limit; paths are the longest that is in one
-	maxReply = 64 << 10 // of the replies to one command
+	maxReply = 16 << 10 // of the replies to one command
 	maxOpen  = 64       // commands that wait for their reply
 	maxPath  = 1 << 10  // short commands must not give long events
 	maxUser  = 128
