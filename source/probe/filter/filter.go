@@ -1,9 +1,8 @@
 package filter
 
 import (
-	"regexp"
 	"slices"
-	"strings"
+	"unicode/utf8"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 )
@@ -124,14 +123,32 @@ func ofNamespace(_ *flow.Process, c *flow.Container) string {
 	return c.Namespace
 }
 
-// glob is a pattern with * and ?. Package regexp takes time that grows linearly with the text, whatever is in it.
-type glob struct{ pattern *regexp.Regexp }
+// glob is a pattern with * and ?.
+type glob []rune
 
-// newGlob takes valid UTF-8.
-func newGlob(pattern string) glob {
-	quoted := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern))
-	return glob{regexp.MustCompile("(?s)^" + quoted + "$")}
+// fits never takes a fact that is unknown for one that anything goes with: "*" fits every text but the empty one. Only the last * that was
+// met is ever tried again: what an earlier one stands for might as well be as short as it can. So the time grows linearly with the text.
+func (g glob) fits(text string) bool {
+	if text == "" {
+		return false
+	}
+	at, star, again := 0, -1, 0 // in the pattern; its last *, and where in the text to try that again
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case at < len(g) && g[at] == '*':
+			star, again = at, i
+			at++
+		case at < len(g) && (g[at] == '?' || g[at] == r):
+			at++
+			i += size
+		case star >= 0:
+			_, size = utf8.DecodeRuneInString(text[again:])
+			again += size
+			at, i = star+1, again
+		default:
+			return false
+		}
+	}
+	return !slices.ContainsFunc(g[at:], func(r rune) bool { return r != '*' })
 }
-
-// fits never takes a fact that is unknown for one that anything goes with: "*" fits every text but the empty one.
-func (g glob) fits(text string) bool { return text != "" && g.pattern.MatchString(text) }

@@ -130,7 +130,7 @@ func compileRule(r Rule) (compiled, *Mistake) {
 		if mistake := checkText(text.pattern); mistake != "" {
 			return c, &Mistake{text.field, mistake}
 		}
-		c.texts = append(c.texts, textRule{text.of, newGlob(text.pattern)})
+		c.texts = append(c.texts, textRule{text.of, glob(text.pattern)})
 	}
 	if r.User != "" {
 		uid, mistake := userID(r.User)
