@@ -18,10 +18,11 @@ const (
 
 // version returns the version of the Go that made a program.
 func (m *Image) version() (string, error) {
-	for _, s := range m.Segments {
-		if !s.Write {
-			continue
-		}
+	segments, err := m.data(true)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotGo, err)
+	}
+	for _, s := range segments {
 		data := m.reader(s.Span)
 		at := int64(-1)
 		err := search(data, []byte(buildInfoMagic), func(i int64) bool {

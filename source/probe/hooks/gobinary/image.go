@@ -5,14 +5,16 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 )
 
 const (
-	pieceSize = 256 << 10 // what is read at once, and the most memory that a search needs
-	relaSize  = 24        // of an Elf64_Rela
+	pieceSize = 64 << 10 // what is read at once, and the most memory that a search needs
+	maxSearch = 1 << 30  // bytes that are searched for one thing: segments of hostile files lie upon each other
+	relaSize  = 24       // of an Elf64_Rela
 )
 
 // Image is a program as the kernel maps it. Nothing in it needs to be true; what is read of the file is bounded by the sizes.
@@ -49,6 +51,23 @@ func (m *Image) architecture() (architecture, error) {
 	}
 	return architecture{}, fmt.Errorf("no support for %s", m.Machine)
 }
+
+// data returns the segments without code, or only those that can be written to.
+func (m *Image) data(writable bool) (found []Segment, err error) {
+	size := uint64(0)
+	for _, s := range m.Segments {
+		if s.Exec || writable && !s.Write {
+			continue
+		}
+		found = append(found, s)
+		if size += min(s.Size, maxSearch); size > maxSearch {
+			return nil, errTooMuch
+		}
+	}
+	return found, nil
+}
+
+var errTooMuch = errors.New("it has more data than any program is known to have")
 
 // reader returns a part of the file, or nothing where the numbers are beyond any file.
 func (m *Image) reader(s Span) *io.SectionReader {
@@ -92,7 +111,11 @@ func (m *Image) readCode(addr uint64, b []byte) (offset uint64, err error) {
 // relocations calls each with the address and the value of every pointer that the dynamic linker writes when it moves the image:
 // the file itself need not have the value.
 func (m *Image) relocations(kind uint32, each func(addr, value uint64)) error {
+	size := uint64(0)
 	for _, s := range m.Relocations {
+		if size += min(s.Size, maxSearch); size > maxSearch {
+			return errTooMuch
+		}
 		in := bufio.NewReaderSize(m.reader(s), pieceSize)
 		var entry [relaSize]byte
 		for range s.Size / relaSize {

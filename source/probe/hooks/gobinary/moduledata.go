@@ -52,11 +52,13 @@ func (m *Image) pointersTo(arch architecture, tables []*pclntab) (places []uint6
 			places = append(places, addr)
 		}
 	}
-	for _, s := range m.Segments {
-		if s.Write {
-			if err := m.words(s, see); err != nil {
-				return nil, err
-			}
+	segments, err := m.data(true)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range segments {
+		if err := m.words(s, see); err != nil {
+			return nil, err
 		}
 	}
 	return places, m.relocations(arch.relative, see)

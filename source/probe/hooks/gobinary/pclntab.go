@@ -38,10 +38,11 @@ type pclntab struct {
 // linker of position-independent code may put it into a section with other things.
 func (m *Image) pclntabs(arch architecture) (tables []*pclntab, err error) {
 	needle := []byte{0xff, 0xff, 0xff, 0, 0, arch.minLC, wordSize} // all of the first word but its first byte
-	for _, s := range m.Segments {
-		if s.Exec {
-			continue
-		}
+	segments, err := m.data(false)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range segments {
 		tries := 0
 		err := search(m.reader(s.Span), needle, func(at int64) bool {
 			if addr := s.Addr + uint64(at) - 1; addr%wordSize == 0 {

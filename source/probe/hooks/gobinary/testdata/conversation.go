@@ -1,19 +1,45 @@
-// A client and a server in one: what it reads from its standard input goes through TLS twice.
+// A client and a server in one: what is on the standard input goes through TLS and comes back.
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
-	"net/http"
-	"net/http/httptest"
+	"math/big"
+	"net"
 	"os"
+	"time"
 )
 
-func main() {
-	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	server := httptest.NewTLSServer(echo)
-	response, err := server.Client().Post(server.URL, "text/plain", os.Stdin)
+// must returns what a call returned, if it did not fail.
+func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
 	}
-	io.Copy(os.Stdout, response.Body)
+	return v
+}
+
+func certificate() tls.Certificate {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func main() {
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))
+	go func() {
+		server := tls.Server(must(listener.Accept()), &tls.Config{Certificates: []tls.Certificate{certificate()}})
+		io.Copy(server, server)
+		server.Close()
+	}()
+	client := must(tls.Dial("tcp", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}))
+	must(io.Copy(client, os.Stdin))
+	if err := client.CloseWrite(); err != nil {
+		panic(err)
+	}
+	must(io.Copy(os.Stdout, client))
 }
