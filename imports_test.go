@@ -36,6 +36,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/sourcetest", "source capture store/blob inspect parse/... parse event flow"}, // the contract test
 	{"inspect", "parse event flow source"},
 
+	{"enrich", "flow source"},
 	{"bus", "event internal/..."},
 	{"store/storetest", "store internal/testkit"}, // a store for other packages' tests
 	{"store/query", "event flow"},
@@ -51,7 +52,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
-	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... uplink internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
 	{"cmd/vitrine", "..."},
 }
 

@@ -154,6 +154,8 @@ type Conn struct {
 	Local Side
 	// Container is where Process runs, nil on the host itself. Set once.
 	Container *Container
+	// Told says that another vantage point of the same machine tells of the connection as a whole: here only its transactions count.
+	Told bool
 }
 
 // Seed makes IDs of one run unique among all runs. The zero Seed is right for a replay, whose IDs then depend on the

@@ -115,7 +115,7 @@ func withColumns(o output.Options) output.Options {
 // budgetOf lets a governor steer the probe.
 func budgetOf(p *probe.Probe, log *slog.Logger) governor.Deps {
 	return governor.Deps{
-		Read: new(governor.Meter).Read,
+		Read:   new(governor.Meter).Read,
 		Pause:  func(string) error { return p.Pause() },
 		Resume: p.Resume, Log: log,
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/bus"
 	"github.com/vitrine-ndr/vitrine/capture"
 	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
+	"github.com/vitrine-ndr/vitrine/enrich"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
@@ -45,11 +46,14 @@ type machine struct {
 	inspector *inspect.Inspector
 	sensor    *sensor.Sensor // nil if it is off
 	sensorWhy string         // what it works on, or why it is off
+	probe     *probeRole     // nil if it is off
+	probeWhy  string         // what it sees into, or why it is off
+	join      *enrich.Join   // of the sensor's and the probe's connections
 
 	before, after *blob.Packets
 	state         *state.DB
 	bus           *bus.Bus
-	publisher     *bus.Publisher
+	publishers    []*bus.Publisher // of live sources
 	db            *store.DB
 	server        *server.Server
 	listener      net.Listener
@@ -60,8 +64,8 @@ type machine struct {
 
 // open opens everything and runs nothing yet. What is cheap and fails often comes first.
 func open(ctx context.Context, cfg *upConfig, log *slog.Logger) (*machine, error) {
-	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions)}
-	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openStore, m.openServer, m.openAccess}
+	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions), join: enrich.New()}
+	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openProbe, m.openStore, m.openServer, m.openAccess}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, m.close())
@@ -253,9 +257,15 @@ func (m *machine) openBus(ctx context.Context) (err error) {
 		return err
 	}
 	m.closeLater(m.bus.Close)
-	m.publisher = m.bus.Publisher(bus.PublisherConfig{Vantage: event.Sensor})
-	m.inspector = newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor}, m.publisher.Emit, m.log.With("component", "inspector"))
+	publisher := m.openPublisher(event.Sensor)
+	m.inspector = newInspector(event.Origin{Agent: m.host, Vantage: event.Sensor}, publisher.Emit, m.log.With("component", "inspector"))
 	return nil
+}
+
+func (m *machine) openPublisher(v event.Vantage) *bus.Publisher {
+	p := m.bus.Publisher(bus.PublisherConfig{Vantage: v})
+	m.publishers = append(m.publishers, p)
+	return p
 }
 
 // orphanTime is how long the engine of a process that was killed may take to end.
@@ -289,9 +299,13 @@ func (m *machine) openServer(context.Context) error {
 	}
 	cfg := server.DefaultConfig(m.cfg.Data)
 	cfg.Version, cfg.Names = versionText(), append([]string{m.host}, m.cfg.Names...)
-	m.server, err = server.New(cfg, server.Deps{
+	deps := server.Deps{
 		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
 		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
-	}, m.log.With("component", "server"))
+	}
+	if m.probe != nil {
+		deps.Probe = m.probe
+	}
+	m.server, err = server.New(cfg, deps, m.log.With("component", "server"))
 	return err
 }

@@ -97,6 +97,7 @@ func (m *machine) announce(out io.Writer) {
 func (m *machine) roles() []api.RoleOf {
 	return []api.RoleOf{
 		{Name: "sensor", On: m.sensor != nil, Why: m.sensorWhy},
+		{Name: "probe", On: m.probe != nil, Why: m.probeWhy},
 		{Name: "key logs", On: true, Why: "following " + strings.Join(m.keyLogs(), ", ")},
 		{Name: "packets", On: m.sensor != nil, Why: packetsWhy(m)},
 		{Name: "store", On: true, Why: engineWhy(m.cfg.Store.URL, "ClickHouse")},
@@ -127,17 +128,22 @@ func (m *machine) run(ctx context.Context) error {
 	defer stopKeepers()
 	var sources sync.WaitGroup
 	m.startSources(g, &sources)
-	published := make(chan struct{})
-	g.Go("publisher", func(ctx context.Context) error {
-		defer close(published)
-		return m.publisher.Run(ctx)
-	})
+	var published sync.WaitGroup
+	for _, p := range m.publishers {
+		published.Add(1)
+		g.Go("publisher", func(ctx context.Context) error {
+			defer published.Done()
+			return p.Run(ctx)
+		})
+	}
 	g.Go("stop", func(ctx context.Context) error {
 		defer stopKeepers()
 		<-ctx.Done()
 		sources.Wait()
-		m.publisher.Close()
-		<-published
+		for _, p := range m.publishers {
+			p.Close()
+		}
+		published.Wait()
 		m.drain(ctx)
 		return nil
 	})
@@ -161,7 +167,12 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 		source("key log "+path, func(ctx context.Context) error { return keylog.Follow(ctx, path, m.keys, m.log) })
 	}
 	if m.sensor != nil {
-		source("sensor", func(ctx context.Context) error { return m.sensor.Run(ctx, m.sink(m.inspector, m.after)) })
+		source("sensor", func(ctx context.Context) error { return m.sensor.Run(ctx, m.sensorSink()) })
+	}
+	if m.probe != nil {
+		source("probe", m.probe.run)
+		source("probe's budget", m.probe.governor.Run)
+		source("join", m.join.Run)
 	}
 	source("console", func(ctx context.Context) error { return m.server.Serve(ctx, m.listener) })
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/bus"
 	"github.com/vitrine-ndr/vitrine/internal/config"
+	"github.com/vitrine-ndr/vitrine/internal/governor"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/store"
 	"github.com/vitrine-ndr/vitrine/store/blob"
@@ -24,9 +26,11 @@ type upConfig struct {
 	Names      []string   `yaml:"names" doc:"host names and addresses that the console's certificate is for, besides loopback"`
 	Interfaces []string   `yaml:"iface" flag:"iface" doc:"interface to capture on; may be given several times; all if not given"`
 	KeyLogs    []string   `yaml:"keylog" flag:"keylog" doc:"TLS key log to follow, or a folder of them, besides the folder keylog in the data folder; may be given several times"`
+	NoProbe    bool       `yaml:"no_probe" flag:"no-probe" doc:"do not see into this machine's programs"`
 	Log        slog.Level `yaml:"log" doc:"least level of what is logged: debug, info, warn or error"`
 
 	Sensor    sensorConfig    `yaml:"sensor"`
+	Probe     probeConfig     `yaml:"probe"`
 	Retention retentionConfig `yaml:"retention"`
 	Packets   packetsConfig   `yaml:"packets"`
 	Store     storeConfig     `yaml:"store"`
@@ -37,6 +41,11 @@ type sensorConfig struct {
 	KeyWait time.Duration `yaml:"key_wait" doc:"how long ciphertext waits for its key"`
 	Memory  config.Size   `yaml:"memory" doc:"ciphertext that waits for keys, of all connections together"`
 	Ring    config.Size   `yaml:"ring" doc:"memory of the kernel's ring for each interface"`
+}
+
+type probeConfig struct {
+	Filter filter.Rules    `yaml:"filter"`
+	Budget governor.Config `yaml:"budget"`
 }
 
 type retentionConfig struct {
@@ -68,6 +77,7 @@ type busConfig struct {
 func defaultUpConfig() *upConfig {
 	c := &upConfig{Data: defaultData, Listen: "127.0.0.1:8443"}
 	c.Sensor = sensorConfig{KeyWait: sensor.DefaultKeyWait, Memory: sensor.DefaultHeldBytes, Ring: 32 << 20}
+	c.Probe.Filter.Mode, c.Probe.Budget = filter.Everything, governor.DefaultConfig(governor.InContainer())
 	c.Retention = retentionConfig{Days: 30, Disk: 50 << 30}
 	c.Packets = packetsConfig{Days: 7, Before: 10 << 30, After: 5 << 30}
 	c.Store.Memory = 1536 << 20
@@ -98,6 +108,12 @@ func (c *upConfig) Validate() error {
 		if s.got < s.least {
 			return fmt.Errorf("%s is %s and must be at least %s", name, s.got, s.least)
 		}
+	}
+	if _, err := filter.Compile(c.Probe.Filter); err != nil {
+		return fmt.Errorf("probe.filter: %w", err)
+	}
+	if err := c.Probe.Budget.Validate(); err != nil {
+		return fmt.Errorf("probe.budget: %w", err)
 	}
 	if c.Sensor.KeyWait <= 0 {
 		return errors.New("sensor.key_wait must be more than 0")

@@ -6,9 +6,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/source/probe"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/store/blob"
 )
@@ -64,7 +66,11 @@ func (m *machine) registerMetrics() {
 	if m.sensor != nil {
 		registerSensor(count, m.sensor)
 	}
-	registerInspector(count, m.inspector)
+	registerInspector(count, event.Sensor, m.inspector)
+	if m.probe != nil {
+		registerInspector(count, event.Probe, m.probe.inspector)
+		registerProbe(count, m.probe.probe)
+	}
 	registerPackets(count, "before", m.before)
 	registerPackets(count, "after", m.after)
 	count("keylog_secrets", "Session secrets that were read.", nil, func() uint64 { return m.keys.Stats().Added })
@@ -95,16 +101,35 @@ func registerSensor(count counting, s *sensor.Sensor) {
 	})
 }
 
-func registerInspector(count counting, i *inspect.Inspector) {
-	stats := i.Stats
-	count("inspect_streams", "Streams inspected.", nil, func() uint64 { return stats().Streams })
-	count("inspect_events", "Events emitted.", nil, func() uint64 { return stats().Events })
-	count("inspect_plaintext_bytes", "Plaintext inspected.", nil, func() uint64 { return stats().Plaintext })
-	count("inspect_anomalies", "Anomalies among the events.", nil, func() uint64 { return stats().Anomalies })
-	count("inspect_unknown_streams", "Streams of no known protocol.", nil, func() uint64 { return stats().Unknown })
-	count("inspect_gave_up", "Parsers that could not go on.", nil, func() uint64 { return stats().GaveUp })
-	count("inspect_over_memory", "Parsers that waited for more than there was memory for.", nil, func() uint64 { return stats().OverMemory })
-	count("inspect_panics", "Parsers that failed.", nil, func() uint64 { return stats().Panics })
+func registerProbe(count counting, p *probe.Probe) {
+	stats := p.Stats
+	count("probe_conns", "Connections that the probe followed.", nil, func() uint64 { return stats().Conns })
+	count("probe_untied_conns", "Connections whose addresses are unknown.", nil, func() uint64 { return stats().Untied })
+	count("probe_dropped_conns", "Connections given up to make room.", nil, func() uint64 { return stats().Dropped })
+	count("probe_plaintext_bytes", "Plaintext that was seen.", nil, func() uint64 { return stats().Plaintext })
+	count("probe_gap_bytes", "Plaintext that was not seen.", nil, func() uint64 { return stats().Lost })
+	for _, reason := range probe.LossReasons() {
+		count("probe_losses", "Bytes, records or calls that the kernel could not hand over.", prometheus.Labels{"reason": reason}, func() uint64 {
+			for _, l := range stats().Losses {
+				if l.Reason == reason {
+					return l.Count
+				}
+			}
+			return 0
+		})
+	}
+}
+
+func registerInspector(count counting, v event.Vantage, i *inspect.Inspector) {
+	stats, labels := i.Stats, prometheus.Labels{"vantage": string(v)}
+	count("inspect_streams", "Streams inspected.", labels, func() uint64 { return stats().Streams })
+	count("inspect_events", "Events emitted.", labels, func() uint64 { return stats().Events })
+	count("inspect_plaintext_bytes", "Plaintext inspected.", labels, func() uint64 { return stats().Plaintext })
+	count("inspect_anomalies", "Anomalies among the events.", labels, func() uint64 { return stats().Anomalies })
+	count("inspect_unknown_streams", "Streams of no known protocol.", labels, func() uint64 { return stats().Unknown })
+	count("inspect_gave_up", "Parsers that could not go on.", labels, func() uint64 { return stats().GaveUp })
+	count("inspect_over_memory", "Parsers that waited for more than there was memory for.", labels, func() uint64 { return stats().OverMemory })
+	count("inspect_panics", "Parsers that failed.", labels, func() uint64 { return stats().Panics })
 }
 
 func registerPackets(count counting, form string, p *blob.Packets) {

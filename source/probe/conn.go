@@ -26,7 +26,6 @@ type conn struct {
 	client  bool
 	flow    *flow.Conn
 	stream  source.Stream // nil until it is opened, or if it is left out
-	muted   bool          // a filter leaves it out
 
 	next      [2]uint64 // position of the next byte, by way
 	plaintext uint64

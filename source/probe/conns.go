@@ -16,6 +16,7 @@ type conns struct {
 	sink     source.Sink
 	programs *programs
 	mute     func(handle uint64)
+	ignore   func(flow.Tuple) bool
 	stats    *stats
 
 	byHandle map[uint64]*conn
@@ -28,7 +29,7 @@ type conns struct {
 
 func newConns(p *Probe, k *kernel, sink source.Sink) *conns {
 	c := &conns{
-		seed: p.cfg.Seed, sink: sink, programs: p.programs, stats: &p.stats,
+		seed: p.cfg.Seed, sink: sink, programs: p.programs, ignore: p.cfg.Ignore, stats: &p.stats,
 		mute:     func(handle uint64) { _ = k.mute(handle) }, // else its records come, and are passed over here
 		byHandle: map[uint64]*conn{}, byPID: map[int]map[uint64]*conn{}, waiting: map[uint64]*conn{}, hungUp: map[uint64]*conn{},
 	}
@@ -117,8 +118,7 @@ func (cs *conns) tie(c *conn, t *tie) {
 	}
 	c.flow.TLS = &flow.TLS{}
 	c.flow.Decryption = flow.Decryption{State: flow.DecryptedYes, Source: flow.FromProbe}
-	if !cs.programs.wants(c) {
-		c.muted = true
+	if cs.ignore(tuple) || !cs.programs.wants(c) {
 		cs.mute(c.handle)
 	} else {
 		c.stream = cs.sink.Open(c.flow)
@@ -153,7 +153,6 @@ func (cs *conns) refilter() {
 	for _, c := range cs.byHandle {
 		if c.stream != nil && !cs.programs.wants(c) {
 			c.close(c.last)
-			c.muted = true
 			cs.mute(c.handle)
 		}
 	}

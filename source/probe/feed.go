@@ -16,6 +16,9 @@ import (
 // a busy host costs no wake-up for each record.
 const lookTime = 20 * time.Millisecond
 
+// BufferBytes is the memory of the buffer between the kernel and the agent: RING in bpf/transport.h.
+const BufferBytes = 16 << 20
+
 // feed brings records in the order in which they were made.
 type feed interface {
 	// read calls f for what there is, waiting up to lookTime for the first of it. The data is valid until f returns.

@@ -12,11 +12,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
@@ -30,6 +33,8 @@ type Config struct {
 	Proc   string       // where the host's /proc is; empty: /proc
 	Filter filter.Rules // whose plaintext is taken
 	Seed   flow.Seed
+	// Ignore tells which connections are none of anybody's business, such as those of the console. Nil: none.
+	Ignore func(flow.Tuple) bool
 	// Coverage takes each change in what is seen into. It is called by one goroutine at a time and must not wait. Nil: nobody wants it.
 	Coverage func(*Coverage)
 	// Ready is called once everything that runs at the start is hooked. Nil: nobody waits for it.
@@ -61,6 +66,7 @@ type Probe struct {
 }
 
 type stats struct {
+	thread                                           atomic.Int32 // that reads records
 	conns, untied, dropped, plaintext, lost, notices atomic.Uint64
 }
 
@@ -68,6 +74,9 @@ type stats struct {
 func New(cfg Config, log *slog.Logger) (*Probe, error) {
 	if cfg.Proc == "" {
 		cfg.Proc = "/proc"
+	}
+	if cfg.Ignore == nil {
+		cfg.Ignore = func(flow.Tuple) bool { return false }
 	}
 	if cfg.Coverage == nil {
 		cfg.Coverage = func(*Coverage) {}
@@ -139,6 +148,10 @@ func (p *Probe) work(ctx context.Context, k *kernel, s *scanner, sink source.Sin
 // read hands records on until ctx is done, and then what is still in the kernel.
 func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) error {
 	defer cs.close()
+	runtime.LockOSThread() // so that the time of this work can be told from that of the rest of the program
+	defer runtime.UnlockOSThread()
+	p.stats.thread.Store(int32(unix.Gettid()))
+	defer p.stats.thread.Store(0)
 	next := time.Now()
 	for last := false; ; {
 		err := k.feed.read(func(r *record) { p.record(r, s, cs) })
@@ -253,6 +266,41 @@ func (p *Probe) Stats() Stats {
 		s.Losses = p.kernel.losses()
 	}
 	return s
+}
+
+// CPU returns the processor time that handing on plaintext has taken since Run began: of the probe and of its Sink. It is for programs in
+// which the probe is a part among others.
+func (p *Probe) CPU() (time.Duration, error) {
+	thread := p.stats.thread.Load()
+	if thread == 0 {
+		return 0, nil
+	}
+	// The clock of a thread: include/linux/posix-timers_types.h, CPUCLOCK_SCHED and CPUCLOCK_PERTHREAD_MASK.
+	const scheduled, perThread = 2, 4
+	var ts unix.Timespec
+	if err := unix.ClockGettime(^thread<<3|perThread|scheduled, &ts); err != nil {
+		return 0, fmt.Errorf("read processor time of the probe: %w", err)
+	}
+	return time.Duration(ts.Nano()), nil
+}
+
+// LossReasons are the reasons of Losses.
+func LossReasons() []string { return slices.Clone(lossReasons) }
+
+// Hooked is a library in which there are hooks.
+type Hooked struct {
+	Name, Version, Path string
+	Hooks, Processes    int
+}
+
+// Libraries returns what is hooked.
+func (p *Probe) Libraries() []Hooked {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.scanner == nil {
+		return nil
+	}
+	return p.scanner.hooked()
 }
 
 // Capabilities tells what the kernel offers. It is empty unless the probe runs.

@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -364,6 +366,24 @@ func (s *scanner) detachAll() {
 	if err := all.detach(); err != nil {
 		s.log.Warn("hooks were not taken out cleanly", "err", err)
 	}
+}
+
+// hooked lists the files with hooks in them, by path.
+func (s *scanner) hooked() (list []Hooked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.files {
+		if l.hooks == nil {
+			continue
+		}
+		h := Hooked{Name: l.found[0].Name, Version: l.found[0].Version, Path: l.path, Processes: len(l.users)}
+		for _, f := range l.found {
+			h.Hooks += len(f.Hooks)
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b Hooked) int { return cmp.Compare(a.Path, b.Path) })
+	return list
 }
 
 // close takes everything out of the kernel.

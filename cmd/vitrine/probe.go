@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/bus"
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/governor"
+	"github.com/vitrine-ndr/vitrine/server"
+	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/filters"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/probe"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
+)
+
+// probeRole is the probe within vitrine up: what the server sees of it, and its budget.
+type probeRole struct {
+	probe     *probe.Probe
+	governor  *governor.Governor
+	publisher *bus.Publisher
+	inspector *inspect.Inspector
+	sink      source.Sink
+	flush     func()
+	origin    event.Origin
+
+	mu    sync.Mutex
+	rules filter.Rules // in force
+}
+
+// openProbe decides whether the probe can run. A filter that was set in the console comes before the configuration's, from the first
+// moment on.
+func (m *machine) openProbe(ctx context.Context) error {
+	switch {
+	case m.cfg.NoProbe:
+		m.probeWhy = "turned off by --no-probe"
+		return nil
+	case os.Geteuid() != 0:
+		m.probeWhy = "seeing into programs needs root"
+		return nil
+	}
+	kept, changed, err := filters.Load(ctx, m.state)
+	if err != nil {
+		return err
+	}
+	p := &probeRole{rules: m.cfg.Probe.Filter, origin: event.Origin{Agent: m.host, Vantage: event.Probe}, flush: m.join.Flush}
+	if changed {
+		p.rules = kept.Filter
+	}
+	log := m.log.With("component", "probe")
+	p.publisher = m.openPublisher(event.Probe)
+	p.probe, err = probe.New(probe.Config{Filter: p.rules, Seed: flow.NewSeed(), Ignore: m.isConsole(), Coverage: p.tell}, log)
+	if err != nil {
+		return err
+	}
+	p.governor = governor.New(m.cfg.Probe.Budget, governor.Deps{
+		Name: "probe", Read: p.usage, Pause: func(string) error { return p.probe.Pause() }, Resume: p.probe.Resume, Log: log,
+	})
+	p.inspector = newInspector(p.origin, p.publisher.Emit, log)
+	p.sink = m.sink(m.join.Probe(p.inspector), m.after)
+	m.probe, m.probeWhy = p, "seeing into this machine's programs"
+	return nil
+}
+
+// sensorSink is where the sensor's connections go: past what the probe sees too.
+func (m *machine) sensorSink() source.Sink {
+	if m.probe == nil {
+		return m.sink(m.inspector, m.after)
+	}
+	return m.join.Sensor(m.sink(m.inspector, m.after))
+}
+
+// run returns when no event of the probe can come any more.
+func (p *probeRole) run(ctx context.Context) error {
+	defer p.flush()
+	return p.probe.Run(ctx, p.sink)
+}
+
+// usage is what the probe takes of this program: the time of its thread, and what its parsers hold beside the buffers in the kernel.
+func (p *probeRole) usage() (governor.Reading, error) {
+	cpu, err := p.probe.CPU()
+	return governor.Reading{CPU: cpu, Memory: p.inspector.Stats().Memory + probe.BufferBytes}, err
+}
+
+// tell makes an event of a change in coverage.
+func (p *probeRole) tell(c *probe.Coverage) {
+	now := time.Now()
+	p.publisher.Emit(&event.Event{
+		ID: flow.NewID(now, uint16(c.Process.PID), uint64(now.UnixNano())), Time: now, Origin: p.origin,
+		Body: &c.Coverage, Process: c.Process, Container: c.Container,
+	})
+}
+
+// Status implements server.Probe.
+func (p *probeRole) Status() api.Probe {
+	g := p.governor.State()
+	s := api.Probe{
+		State: "running", Since: &g.Since, CPU: g.CPU / 100, CPULimit: g.CPULimit / 100,
+		Memory: uint64(g.Memory), MemoryLimit: uint64(g.MemoryLimit),
+	}
+	if g.IsPaused() {
+		s.State, s.Reason, s.Detail = "paused", string(flow.PausedOverBudget), g.Why
+		if !g.Until.IsZero() {
+			s.NextTry = &g.Until
+		}
+	}
+	for _, c := range p.probe.Capabilities() {
+		s.Capabilities = append(s.Capabilities, api.KernelCapability{Name: c.Name, Available: c.Available, Detail: c.Detail})
+	}
+	for _, l := range p.probe.Libraries() {
+		s.Libraries = append(s.Libraries, api.HookedLibrary{Library: l.Name, Version: l.Version, Path: l.Path, Hooks: l.Hooks, Processes: l.Processes})
+	}
+	for _, l := range p.probe.Stats().Losses {
+		s.Lost = append(s.Lost, api.ProbeLoss{Reason: l.Reason, Count: l.Count})
+	}
+	return s
+}
+
+// Coverage implements server.Probe.
+func (p *probeRole) Coverage() []api.ProcessCoverage {
+	var out []api.ProcessCoverage
+	for _, c := range p.probe.Coverage() {
+		out = append(out, api.ProcessCoverage{Process: *c.Process, Container: c.Container, Coverage: c.Coverage, Since: c.Since, Bytes: c.Plaintext})
+	}
+	return out
+}
+
+// Filter implements server.Probe.
+func (p *probeRole) Filter() filter.Rules {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rules
+}
+
+// SetFilter implements server.Probe.
+func (p *probeRole) SetFilter(_ context.Context, rules filter.Rules) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.probe.SetFilter(rules); err != nil {
+		return err
+	}
+	p.rules = rules
+	return nil
+}
+
+// Resume implements server.Probe.
+func (p *probeRole) Resume(context.Context) error {
+	if !p.governor.State().IsPaused() {
+		return server.ErrNotPaused
+	}
+	p.governor.Resume()
+	return nil
+}

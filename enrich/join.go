@@ -1,0 +1,221 @@
+// Package enrich joins what several vantage points of one machine know of the same thing. Streams of the probe and of the sensor go in,
+// and go on to their Sinks: a connection that both see is told once, with the process and the plaintext from the probe and the facts
+// of the handshake and the packets from the sensor. It knows nothing of protocols or events.
+package enrich
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
+)
+
+const (
+	// patience is how long the end of a connection that the probe saw waits for the sensor, whose packets come later.
+	patience = 1500 * time.Millisecond
+	// memory is how long a connection is remembered after its end: the sensor tells of it when nothing more can come.
+	memory = 30 * time.Second
+	// maxConns bounds the connections that are remembered.
+	maxConns = 65536
+)
+
+// Join brings the probe's and the sensor's view of a connection together by its addresses.
+type Join struct {
+	mu    sync.Mutex
+	conns map[flow.Tuple]*shared
+	ends  []ending // in the order of time
+}
+
+// shared is a connection that the probe has seen, or the sensor, or both.
+type shared struct {
+	probe, sensor bool // has it open, or had
+	open          int  // streams of both
+	process       *flow.Process
+	container     *flow.Container
+	local         flow.Side
+	decryption    flow.Decryption
+	ended         time.Time
+}
+
+// ending is a stream of the probe whose end waits.
+type ending struct {
+	stream *probeStream
+	at     time.Time // of the connection
+	due    time.Time
+}
+
+// New returns a Join that holds nothing.
+func New() *Join { return &Join{conns: map[flow.Tuple]*shared{}} }
+
+// Run ends the probe's connections once the sensor had its time, until ctx is done.
+func (j *Join) Run(ctx context.Context) error {
+	t := time.NewTicker(patience / 10)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			j.end(now)
+			j.forget(now)
+		}
+	}
+}
+
+// Flush ends all connections of the probe whose end waits: when nothing more comes from the sensor.
+func (j *Join) Flush() { j.end(time.Now().Add(patience)) }
+
+// end ends the streams that are due.
+func (j *Join) end(now time.Time) {
+	j.mu.Lock()
+	n := 0
+	for n < len(j.ends) && !j.ends[n].due.After(now) {
+		n++
+	}
+	due := j.ends[:n:n]
+	j.ends = j.ends[n:]
+	for _, e := range due {
+		e.stream.conn.Told = e.stream.shared.sensor
+	}
+	j.mu.Unlock()
+	for _, e := range due {
+		e.stream.next.Close(e.at)
+	}
+}
+
+// forget drops what has ended long ago.
+func (j *Join) forget(now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for t, s := range j.conns {
+		if s.open == 0 && now.Sub(s.ended) > memory {
+			delete(j.conns, t)
+		}
+	}
+}
+
+// open returns what is shared of a connection. Valid iff mu is held.
+func (j *Join) open(t flow.Tuple) *shared {
+	s := j.conns[t]
+	if s == nil || s.open == 0 && s.probe && s.sensor {
+		s = new(shared) // a new connection of the same addresses
+		if len(j.conns) < maxConns {
+			j.conns[t] = s
+		}
+	}
+	s.open++
+	return s
+}
+
+// close is the end of a stream. Valid iff mu is held.
+func (s *shared) close() {
+	s.open--
+	s.ended = time.Now()
+}
+
+// Probe returns a Sink for the probe that hands everything on to next, ends of connections a little later.
+func (j *Join) Probe(next source.Sink) source.Sink { return probeSink{j, next} }
+
+// Sensor returns a Sink for the sensor that hands everything on to next but the plaintext of connections that the probe sees.
+func (j *Join) Sensor(next source.Sink) source.Sink { return sensorSink{j, next} }
+
+type probeSink struct {
+	join *Join
+	next source.Sink
+}
+
+// Open notes whose connection it is. With both ends on this machine it is the client's.
+func (p probeSink) Open(c *flow.Conn) source.Stream {
+	p.join.mu.Lock()
+	s := p.join.open(c.Tuple)
+	s.probe = true
+	if s.process == nil || c.Local == flow.ClientSide {
+		s.process, s.container, s.local, s.decryption = c.Process, c.Container, c.Local, c.Decryption
+	}
+	p.join.mu.Unlock()
+	return &probeStream{join: p.join, next: p.next.Open(c), conn: c, shared: s}
+}
+
+type probeStream struct {
+	join   *Join
+	next   source.Stream
+	conn   *flow.Conn
+	shared *shared
+}
+
+func (s *probeStream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+	return s.next.Data(dir, at, b)
+}
+
+func (s *probeStream) Gap(dir flow.Direction, at time.Time, n int) { s.next.Gap(dir, at, n) }
+
+func (s *probeStream) Close(at time.Time) {
+	s.join.mu.Lock()
+	defer s.join.mu.Unlock()
+	if s.conn.Local == s.shared.local {
+		s.shared.decryption = s.conn.Decryption
+	}
+	s.shared.close()
+	s.join.ends = append(s.join.ends, ending{s, at, time.Now().Add(patience)})
+}
+
+type sensorSink struct {
+	join *Join
+	next source.Sink
+}
+
+func (p sensorSink) Open(c *flow.Conn) source.Stream {
+	if c.Tuple.Proto != flow.TCP {
+		return p.next.Open(c)
+	}
+	p.join.mu.Lock()
+	s := p.join.open(c.Tuple)
+	s.sensor = true
+	p.join.mu.Unlock()
+	return &sensorStream{join: p.join, next: p.next.Open(c), conn: c, shared: s}
+}
+
+type sensorStream struct {
+	join   *Join
+	next   source.Stream
+	conn   *flow.Conn
+	shared *shared
+}
+
+// seen tells whether the probe has the plaintext of the connection.
+func (s *sensorStream) seen() bool {
+	if s.conn.TLS == nil {
+		return false
+	}
+	s.join.mu.Lock()
+	defer s.join.mu.Unlock()
+	return s.shared.probe
+}
+
+func (s *sensorStream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+	if s.seen() {
+		return flow.Pass
+	}
+	return s.next.Data(dir, at, b)
+}
+
+func (s *sensorStream) Gap(dir flow.Direction, at time.Time, n int) {
+	if !s.seen() {
+		s.next.Gap(dir, at, n)
+	}
+}
+
+func (s *sensorStream) Close(at time.Time) {
+	s.join.mu.Lock()
+	if s.shared.probe {
+		s.conn.Process, s.conn.Container, s.conn.Local = s.shared.process, s.shared.container, s.shared.local
+		if s.conn.TLS != nil {
+			s.conn.Decryption = s.shared.decryption
+		}
+	}
+	s.shared.close()
+	s.join.mu.Unlock()
+	s.next.Close(at)
+}
