@@ -101,6 +101,9 @@ func (s *stream) Close(at time.Time) {
 	s.over, s.parser, s.left = true, nil, [2][]byte{}
 	s.inspector.expected.withdraw(s.announced)
 	s.waits.Release()
+	if s.conn.Told {
+		return
+	}
 	if s.conn.TLS != nil {
 		s.emitAs("tls", &event.TLS{Facts: s.conn.TLS, Decryption: s.conn.Decryption})
 	}
