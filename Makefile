@@ -15,8 +15,8 @@ TIMEOUT   ?= 30m
 PROGRAMS  := $(notdir $(wildcard cmd/*))
 CACHE     := .cache
 GO_BUILD   = go build -trimpath -tags embedui -ldflags '-s -w -X main.version=$(VERSION)'
-# Nothing but the console's own files makes it stale.
-CONSOLE   := $(shell find web/src web/public web/index.html web/package.json web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
+# Nothing but the console's own files makes it stale, the documentation that it shows among them.
+CONSOLE   := $(shell find web/src web/public docs/*.md web/index.html web/package.json web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # What tests need beyond Go and Node.js: programs and the Debian packages that have them.
 PROGRAMS_FOR_TESTS := gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles

@@ -6,7 +6,10 @@ const server = process.env.VITRINE_SERVER ?? "https://127.0.0.1:8443";
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { "/api": { target: server, secure: false, changeOrigin: true } } },
+  server: {
+    proxy: { "/api": { target: server, secure: false, changeOrigin: true } },
+    fs: { allow: [".", "../docs"] }, // the documentation is a part of the console
+  },
   build: {
     target: "es2023",
     // Inlined files would be data: addresses, which the policy allows for nothing but images.

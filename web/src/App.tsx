@@ -11,6 +11,7 @@ import { APIError } from "./api/client";
 import { usePreference } from "./components/preferences";
 import { antTheme, useMode, usePaletteInCSS } from "./components/theme";
 import { nonce } from "./components/nonce";
+import { popups } from "./components/popups";
 import { Session } from "./pages/Session";
 
 const onError = (error: Error, query?: { queryKey: readonly unknown[] }) => {
@@ -51,6 +52,7 @@ export function App() {
         theme={antTheme(mode)}
         locale={language === "zh" ? zhCN : enUS}
         csp={{ nonce }}
+        getPopupContainer={popups}
         button={{ autoInsertSpace: false }}
       >
         <AntApp component={false}>

@@ -11,6 +11,20 @@ describe("problem", () => {
     });
     expect(err.mistake).toEqual({ start: 0, end: 4, message: "unknown field", suggestion: "http.host" });
   });
+  it("tells all that is wrong with a body, and where", () => {
+    const err = problem(422, {
+      type: "about:blank",
+      detail: "validation failed",
+      errors: [
+        { message: "expected a number", location: "body.rules[0].pid" },
+        { message: "too long", location: "body.rules[1].name" },
+      ],
+    });
+    expect([...err.mistakes]).toEqual([
+      ["body.rules[0].pid", "expected a number"],
+      ["body.rules[1].name", "too long"],
+    ]);
+  });
   it.each([
     [
       "another parameter",

@@ -20,6 +20,8 @@ export class APIError extends Error {
     readonly mistake?: Mistake,
     /** Which part of the request is wrong, if one is. */
     readonly location?: string,
+    /** All that is wrong, by its place in the request. */
+    readonly mistakes: ReadonlyMap<string, string> = new Map(),
   ) {
     super(message);
   }
@@ -50,7 +52,8 @@ export async function answer<T>(request: Promise<Answer<T>>): Promise<T> {
 export function problem(status: number, body: unknown): APIError {
   const doc: Problem = typeof body === "object" && body !== null ? (body as Problem) : { type: "" };
   const detail = doc.errors?.[0];
-  return new APIError(status, detail?.message ?? doc.detail ?? "", mistakeOf(detail), detail?.location);
+  const mistakes = new Map(doc.errors?.map((e) => [e.location ?? "", e.message ?? ""]));
+  return new APIError(status, detail?.message ?? doc.detail ?? "", mistakeOf(detail), detail?.location, mistakes);
 }
 
 function mistakeOf(detail: components["schemas"]["ErrorDetail"] | undefined): Mistake | undefined {

@@ -99,6 +99,15 @@ export function antTheme(mode: Mode): ThemeConfig {
       fontSize: 14,
     },
     components: {
+      // White text keeps its contrast while the pointer is over it.
+      Button: {
+        colorPrimaryHover: "#155e75",
+        colorPrimaryActive: "#164e63",
+        defaultHoverColor: p.accent,
+        defaultHoverBorderColor: p.accent,
+        defaultActiveColor: p.accent,
+        defaultActiveBorderColor: p.accent,
+      },
       Tabs: { itemSelectedColor: p.accent, itemHoverColor: p.text, itemActiveColor: p.accent, inkBarColor: p.accent },
     },
   };

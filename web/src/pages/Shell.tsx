@@ -14,8 +14,10 @@ import { putRange } from "../format/range";
 
 const Overview = lazy(() => import("./overview/Overview"));
 const Logs = lazy(() => import("./logs/Logs"));
+const Coverage = lazy(() => import("./coverage/Coverage"));
 const Import = lazy(() => import("./import/Import"));
 const System = lazy(() => import("./system/System"));
+const Help = lazy(() => import("./help/Help"));
 
 /** What surrounds every page: the way to the others, the time range, the account. */
 export default function Shell({ session }: { session: Session }) {
@@ -41,8 +43,10 @@ export default function Shell({ session }: { session: Session }) {
           <Routes>
             <Route path="/overview" element={<Overview />} />
             <Route path="/logs" element={<Logs />} />
+            <Route path="/coverage" element={<Coverage />} />
             <Route path="/import" element={<Import />} />
             <Route path="/system" element={<System />} />
+            <Route path="/help/:page?" element={<Help />} />
             <Route path="*" element={<Navigate to="/overview" replace />} />
           </Routes>
         </Suspense>
@@ -60,7 +64,7 @@ function Navigation() {
   const search = params.toString();
   return (
     <nav aria-label={t("nav.label")}>
-      {["overview", "logs", ...(may("import") ? ["import"] : []), "system"].map((page) => (
+      {["overview", "logs", "coverage", ...(may("import") ? ["import"] : []), "system", "help"].map((page) => (
         <NavLink key={page} to={{ pathname: `/${page}`, search }}>
           {t(`nav.${page}`)}
         </NavLink>

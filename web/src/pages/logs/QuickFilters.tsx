@@ -4,7 +4,19 @@ import { useTranslation } from "react-i18next";
 import type { Kind } from "../../api/types";
 import { hasTerm, narrow, without } from "../../format/query";
 
-const kinds: Kind[] = ["http", "dns", "tls", "websocket", "ftp", "ftp_data", "file", "conn", "anomaly", "unknown"];
+const kinds: Kind[] = [
+  "http",
+  "dns",
+  "tls",
+  "websocket",
+  "ftp",
+  "ftp_data",
+  "file",
+  "conn",
+  "anomaly",
+  "unknown",
+  "coverage",
+];
 
 interface Props {
   q: string;

@@ -1,0 +1,156 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { Console, launch, violations } from "./console";
+import { Machine } from "./probe";
+
+let browser: Browser;
+let ui: Console;
+let page: Page;
+let machine: Machine;
+
+const rows = () => page.locator(".process-table tbody tr");
+const names = () => page.locator(".process-table .process-process a").allInnerTexts();
+
+const accessible = async () => {
+  await page.waitForTimeout(400); // colours and places that change do so slowly
+  expect(await violations(page)).toEqual([]);
+};
+
+beforeAll(async () => {
+  browser = await launch();
+  ui = await Console.open(browser, { language: "en", theme: "light" });
+  page = ui.page;
+  await ui.signIn();
+});
+
+afterAll(() => browser.close());
+
+afterEach(async () => {
+  expect(ui.troubles).toEqual([]);
+  expect(await ui.pwned()).toBe(false);
+});
+
+describe("a machine with a probe", () => {
+  beforeAll(async () => {
+    machine = new Machine();
+    await machine.answer(page);
+    await ui.goto("/coverage");
+    await rows().first().waitFor();
+  });
+
+  it("shows what is not seen first, with the reason and what to do", async () => {
+    expect(await names()).toHaveLength(5);
+    const java = rows().filter({ hasText: "java (1533)" });
+    const text = await java.innerText();
+    for (const part of ["Not seen: unknown library", "key log", "its TLS is Java's own", "store/billing-0"])
+      expect(text).toContain(part);
+    expect((await names()).slice(0, 2)).toContain("java (1533)");
+    await page.getByText("3 of 5 are seen into (60%)").waitFor();
+  });
+
+  it("sorts and searches", async () => {
+    await page.getByRole("button", { name: "Plaintext" }).click();
+    expect((await names())[0]).toBe("nginx (812)");
+    expect(await page.locator("th[aria-sort=descending]").innerText()).toContain("Plaintext");
+    await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("store 1.26");
+    await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 1);
+    expect(await names()).toEqual(["shop (2201)"]);
+    await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("");
+    await page.locator(".ant-segmented-item", { hasText: "Not seen: 2" }).click();
+    expect(await rows().count()).toBe(2);
+    await page.locator(".ant-segmented-item", { hasText: "All: 5" }).click();
+  });
+
+  it("follows the machine", async () => {
+    machine.processes = machine.processes.filter((c) => c.process.name !== "curl");
+    await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 4);
+  });
+
+  it("leads from a reason to its place in the documentation, and from a program to its events", async () => {
+    await rows().filter({ hasText: "java" }).getByRole("link", { name: "More on this" }).click();
+    await page.waitForURL("**/help/coverage#unknown_library");
+    const place = page.locator("tr.doc-place");
+    await place.waitFor();
+    expect(await place.innerText()).toContain("unknown_library");
+    expect(await place.evaluate((e) => e.getBoundingClientRect().top < innerHeight)).toBe(true);
+    await page.goBack();
+    await rows().filter({ hasText: "nginx" }).getByRole("link").first().click();
+    await page.waitForURL(/\/logs\?q=process\.pid%3A812\+and\+process\.name%3Anginx/);
+    await page.goBack();
+    await rows().first().waitFor();
+  });
+
+  it("has a filter that is written, tried, put in force and undone", async () => {
+    await page.getByRole("button", { name: "Change" }).click();
+    const drawer = page.locator(".ant-drawer");
+    await drawer.getByLabel("Everything except what fits one of the rules").check();
+    await drawer.getByRole("button", { name: "Put in force" }).click();
+    await drawer.getByText("the rule says nothing").first().waitFor();
+    await drawer.getByLabel("Server ports").fill("web");
+    await drawer.locator(".field-mistake", { hasText: "it is no port" }).waitFor();
+    await drawer.getByLabel("Server ports").fill("");
+    await drawer.getByLabel("Command name").fill("nginx");
+    await drawer.locator("summary", { hasText: "Left out: 1" }).waitFor();
+    await drawer.locator("summary", { hasText: "Seen: 3" }).waitFor();
+    await accessible();
+    await drawer.getByRole("button", { name: "Put in force" }).click();
+    await page.getByText("The filter is in force.").waitFor();
+    const card = page.locator("section", { has: page.locator("#filter-title") });
+    await card.getByText("Everything except what fits one of the rules").waitFor();
+    expect(await card.locator(".condition").innerText()).toBe("Command name nginx");
+    await card.getByRole("button", { name: "Undo" }).click();
+    await page.locator(".ant-modal").getByRole("button", { name: "Undo" }).click();
+    await card.getByText("Everything that the probe can see").waitFor();
+    expect(machine.set).toEqual([
+      { mode: "except", rules: [{ name: "nginx" }] },
+      { mode: "everything", rules: [] },
+    ]);
+  });
+
+  it("says that it is paused, why, until when, and goes on when told to", async () => {
+    machine.probe = {
+      ...machine.probe,
+      ...{ state: "paused", reason: "over_cpu", detail: "71 % of a core for 10 s" },
+      next_try: new Date(Date.now() + 500_000).toISOString(),
+    };
+    const alert = page.locator(".ant-alert", { has: page.locator(".probe-paused") });
+    await alert.getByText("The probe is paused: no program is seen into").waitFor();
+    const text = await alert.innerText();
+    for (const part of ["more processor time", "71 % of a core", "It tries again at"]) expect(text).toContain(part);
+    await accessible();
+    await alert.getByRole("button", { name: "Resume now" }).click();
+    await alert.waitFor({ state: "detached" });
+  });
+
+  it("says that no program uses TLS", async () => {
+    machine.processes = [];
+    await page.getByText("No program uses TLS now.").waitFor();
+  });
+
+  it("says that the probe is off, why and what to do", async () => {
+    machine.probe = { ...machine.probe, state: "off", detail: "seeing into programs needs root" };
+    await page.getByRole("heading", { name: "The probe is off" }).waitFor();
+    await page.getByText("seeing into programs needs root").waitFor();
+    expect(await page.locator(".process-table").count()).toBe(0);
+    await accessible();
+  });
+});
+
+describe("the help", () => {
+  it("has every page of the documentation", async () => {
+    await ui.goto("/help");
+    await page.waitForURL("**/help/coverage");
+    const links = page.locator(".help nav a");
+    expect(await links.count()).toBeGreaterThan(3);
+    for (const title of await links.allInnerTexts()) {
+      await page.getByRole("link", { name: title, exact: true }).click();
+      await page.locator(".document h1", { hasText: title }).waitFor();
+      await accessible();
+    }
+  });
+
+  it("opens at the place in the address", async () => {
+    await ui.goto("/help/reason-codes#tunnelled");
+    await page.locator("tr.doc-place", { hasText: "tunnelled" }).waitFor();
+  });
+});

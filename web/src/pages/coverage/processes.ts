@@ -1,0 +1,76 @@
+import type { ProcessCoverage } from "../../api/types";
+
+export const columns = ["process", "state", "library", "container", "since", "bytes"] as const;
+export type Column = (typeof columns)[number];
+
+export interface Order {
+  column: Column;
+  descending: boolean;
+}
+
+/** Numbers and times are wanted from the top: a first click sorts them downwards. */
+const downwards = new Set<Column>(["since", "bytes"]);
+
+/** The order after a click on a column. */
+export function next(order: Order, column: Column): Order {
+  if (order.column === column) return { column, descending: !order.descending };
+  return { column, descending: downwards.has(column) };
+}
+
+export type Shown = "all" | "covered" | "not_covered";
+
+export function withState(list: ProcessCoverage[], shown: Shown): ProcessCoverage[] {
+  return shown === "all" ? list : list.filter((c) => c.state === shown);
+}
+
+/** Everything that a person may look for a process by. */
+function textOf({ process: p, container: c, ...coverage }: ProcessCoverage): string {
+  return [
+    ...[p.name, p.pid, p.exe, p.command_line, c?.id, c?.image, c?.pod, c?.namespace],
+    ...[coverage.library, coverage.version, coverage.path, coverage.reason, coverage.detail],
+  ]
+    .filter((part) => part !== undefined)
+    .join("\n")
+    .toLowerCase();
+}
+
+/** Those in which each of the words occurs somewhere. */
+export function matching(list: ProcessCoverage[], words: string): ProcessCoverage[] {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  if (wanted.length === 0) return list;
+  return list.filter((c) => {
+    const text = textOf(c);
+    return wanted.every((word) => text.includes(word));
+  });
+}
+
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** What a container is called: its pod, else its image, else its id. */
+export function containerName(c: ProcessCoverage["container"]): string {
+  if (!c) return "";
+  if (c.pod) return c.namespace ? `${c.namespace}/${c.pod}` : c.pod;
+  return c.image ?? c.id?.slice(0, 12) ?? "";
+}
+
+const compare: { [C in Column]: (a: ProcessCoverage, b: ProcessCoverage) => number } = {
+  process: (a, b) => collator.compare(a.process.name ?? "", b.process.name ?? ""),
+  // What is not covered is what people come for.
+  state: (a, b) => collator.compare(b.state, a.state) || collator.compare(a.reason ?? "", b.reason ?? ""),
+  library: (a, b) => collator.compare(libraryOf(a), libraryOf(b)),
+  container: (a, b) => collator.compare(containerName(a.container), containerName(b.container)),
+  since: (a, b) => Date.parse(a.since) - Date.parse(b.since),
+  bytes: (a, b) => a.bytes - b.bytes,
+};
+
+export function libraryOf(c: ProcessCoverage): string {
+  return [c.library, c.version].filter(Boolean).join(" ");
+}
+
+/** Sorted anew; what is equal stays in the order of names and process ids. */
+export function sorted(list: ProcessCoverage[], { column, descending }: Order): ProcessCoverage[] {
+  const sign = descending ? -1 : 1;
+  return list.toSorted(
+    (a, b) => sign * compare[column](a, b) || compare.process(a, b) || a.process.pid - b.process.pid,
+  );
+}
