@@ -31,8 +31,8 @@ const (
 // Errors that tell why there are no functions. Find wraps them with what exactly was found.
 var (
 	ErrNotGo       = errors.New("not made by Go")
-	ErrNoTLS       = errors.New("Go program without crypto/tls")       // the linker leaves out what is never called
-	ErrUnsupported = errors.New("Go program that can't be understood") // too old, too new, obfuscated or damaged
+	ErrNoTLS       = errors.New("a Go program without crypto/tls")       // the linker leaves out what is never called
+	ErrUnsupported = errors.New("a Go program that can't be understood") // too old, too new, obfuscated or damaged
 )
 
 // Binary is what there is to know of a Go program.

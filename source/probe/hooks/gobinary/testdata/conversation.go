@@ -29,6 +29,15 @@ func certificate() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
+// deep calls f with n frames on the stack.
+func deep(n int, f func()) {
+	if n == 0 {
+		f()
+		return
+	}
+	deep(n-1, f)
+}
+
 func main() {
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))
 	go func() {
@@ -37,6 +46,16 @@ func main() {
 		server.Close()
 	}()
 	client := must(tls.Dial("tcp", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}))
+	head := make([]byte, 64)
+	must(io.ReadFull(os.Stdin, head))
+	for i := range head {
+		done := make(chan bool)
+		go deep(i, func() { // some of these have so little stack left that Write lets it grow
+			must(client.Write(head[i : i+1]))
+			close(done)
+		})
+		<-done
+	}
 	must(io.Copy(client, os.Stdin))
 	if err := client.CloseWrite(); err != nil {
 		panic(err)
