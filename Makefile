@@ -19,8 +19,8 @@ GO_BUILD   = go build -trimpath -tags embedui -ldflags '-s -w -X main.version=$(
 CONSOLE   := $(shell find web/src web/public docs/*.md web/index.html web/package.json web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # What tests need beyond Go and Node.js: programs and the Debian packages that have them.
-PROGRAMS_FOR_TESTS := gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles
-PACKAGES_FOR_TESTS := gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd
+PROGRAMS_FOR_TESTS := cpio gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles
+PACKAGES_FOR_TESTS := cpio gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd
 
 .PHONY: help
 help: ## Show this list
@@ -88,6 +88,11 @@ fuzz: ## Run each fuzz target for FUZZTIME (10m)
 conformance: build ## Judge Vitrine by a folder of peers' test data: make conformance DIR=...
 	@test -n "$(DIR)" || { echo 'say which folder: make conformance DIR=...' >&2; exit 2; }
 	go run ./internal/conformance -vitrine bin/vitrine $(DIR)
+
+.PHONY: test-kernels
+test-kernels: build ## Try the probe on kernels from 4.18 to the newest, in emulated machines
+	@.ci/packages qemu-system-x86_64 -- qemu-system-x86
+	go run ./internal/kerneltest -agent bin/vitrine-agent -cache $(CACHE)/debian
 
 .PHONY: clean
 clean: ## Remove what was built; data and downloads stay
