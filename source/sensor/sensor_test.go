@@ -25,7 +25,7 @@ import (
 )
 
 func TestContractWithoutTLS(t *testing.T) {
-	sourcetest.Run(t, func(t testing.TB, c sourcetest.Conversation) source.Source {
+	sourcetest.Run(t, sourcetest.All(), func(t testing.TB, c sourcetest.Conversation) source.Source {
 		return newSensor(t, sourcetest.Plain(c))
 	})
 }
@@ -33,7 +33,7 @@ func TestContractWithoutTLS(t *testing.T) {
 func TestContractWithTLS(t *testing.T) {
 	for name, cfg := range configs(t) {
 		t.Run(name, func(t *testing.T) {
-			sourcetest.Run(t, func(t testing.TB, c sourcetest.Conversation) source.Source {
+			sourcetest.Run(t, sourcetest.All(), func(t testing.TB, c sourcetest.Conversation) source.Source {
 				if c.Proto != flow.TCP {
 					return newSensor(t, sourcetest.Plain(c))
 				}

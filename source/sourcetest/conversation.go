@@ -3,6 +3,7 @@
 package sourcetest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -43,6 +44,11 @@ func All() []Conversation {
 		)},
 		{"unknown", flow.TCP, steps(toS, "\x01\x02 no protocol\n", toC, "\x03 neither\n")},
 	}
+}
+
+// Streams returns those that TLS can carry.
+func Streams() []Conversation {
+	return slices.DeleteFunc(All(), func(c Conversation) bool { return c.Proto != flow.TCP })
 }
 
 // steps makes a script of pairs of direction and text.

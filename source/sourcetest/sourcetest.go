@@ -26,8 +26,8 @@ var update = flag.Bool("update-events", false, "rewrite the events that every va
 type Harness func(t testing.TB, c Conversation) source.Source
 
 // Run checks that the vantage point turns each conversation into the events in testdata.
-func Run(t *testing.T, h Harness) {
-	for _, c := range All() {
+func Run(t *testing.T, conversations []Conversation, h Harness) {
+	for _, c := range conversations {
 		t.Run(c.Name, func(t *testing.T) {
 			got := events(t, h(t, c))
 			file := filepath.Join(testdata(t), c.Name+".json")

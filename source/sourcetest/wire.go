@@ -13,6 +13,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/capture"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse/parsetest"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/store/blob"
 )
@@ -42,15 +43,40 @@ func TLS(t testing.TB, c Conversation, cfg *tls.Config) *Wire {
 // TLSFrom is TLS with a client port of one's own, for captures of many connections.
 func TLSFrom(t testing.TB, c Conversation, cfg *tls.Config, port uint16) *Wire {
 	t.Helper()
+	return newTap(flow.TCP, port).tls(t, c, cfg, toS)
+}
+
+// TLSBehind is TLS that begins later: what is said before it is not encrypted.
+func TLSBehind(t testing.TB, before []parsetest.Step, c Conversation, cfg *tls.Config) *Wire {
+	t.Helper()
+	tap := newTap(flow.TCP, 40000)
+	for _, s := range before {
+		tap.write(s.Dir, s.Data)
+	}
+	return tap.tls(t, c, cfg, toS)
+}
+
+// TLSReversed is TLS whose client is who accepted the connection, as in active FTP.
+func TLSReversed(t testing.TB, c Conversation, cfg *tls.Config) *Wire {
+	t.Helper()
+	return newTap(flow.TCP, 40000).tls(t, c, cfg, toC)
+}
+
+// tls holds the conversation over TLS; the side that sends in the direction is its client.
+func (t *tap) tls(tb testing.TB, c Conversation, cfg *tls.Config, client flow.Direction) *Wire {
+	tb.Helper()
 	var keys bytes.Buffer
 	cfg = cfg.Clone()
 	cfg.KeyLogWriter, cfg.InsecureSkipVerify = &keys, true // the client's; both sides know the same secrets
 	server := cfg.Clone()
 	server.KeyLogWriter = nil
-	a, b := socketPair(t)
-	tap := newTap(flow.TCP, port)
-	Perform(t, c, tls.Client(&tapped{a, tap, toS}, cfg), tls.Server(&tapped{b, tap, toC}, server))
-	return tap.wire(keys.Bytes())
+	a, b := socketPair(tb)
+	if client == toS {
+		Perform(tb, c, tls.Client(&tapped{a, t, toS}, cfg), tls.Server(&tapped{b, t, toC}, server))
+	} else {
+		Perform(tb, c, tls.Server(&tapped{a, t, toS}, server), tls.Client(&tapped{b, t, toC}, cfg))
+	}
+	return t.wire(keys.Bytes())
 }
 
 // socketPair returns both ends of a connection: unlike net.Pipe it has buffers, which session tickets need.
