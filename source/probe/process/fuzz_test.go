@@ -93,7 +93,7 @@ func FuzzParseSockets(f *testing.F) {
 	f.Add(own)
 	f.Add([]byte("  0: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1504 1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_ = parseSockets(bytes.NewReader(text), func(s socketRow) bool {
+		_ = parseSockets(bytes.NewReader(text), nil, func(s socketRow) bool {
 			if !s.Local.IP.IsValid() || !s.Remote.IP.IsValid() || s.Local.IP.Is4In6() {
 				t.Errorf("got %+v", s)
 			}
@@ -135,7 +135,7 @@ func TestLinearTime(t *testing.T) {
 		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i+1) }, func(text []byte) { _, _ = parseMaps(bytes.NewReader(text)) }},
 		"sockets": {func(i int) string {
 			return fmt.Sprintf("%d: 0100007F:%04X 0100007F:0050 01 0 0 0 0 0 %d", i, i%65536, i)
-		}, func(text []byte) { _ = parseSockets(bytes.NewReader(text), func(socketRow) bool { return true }) }},
+		}, func(text []byte) { _ = parseSockets(bytes.NewReader(text), nil, func(socketRow) bool { return true }) }},
 		"parts":      {func(int) string { return "/docker-" }, func(text []byte) { _ = parseGroup(strings.ReplaceAll(string(text), "\n", "")) }},
 		"mounts":     {func(int) string { return "1 2 8:1 /docker/containers/x /etc/hostname rw" }, func(text []byte) { _ = parseMounts(text) }},
 		"no newline": {func(int) string { return "ABCDEF" }, func(text []byte) { _ = parseCgroups(bytes.ReplaceAll(text, []byte("\n"), nil)) }},

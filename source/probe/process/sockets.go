@@ -19,9 +19,11 @@ import (
 
 const (
 	// maxSocketTable bounds how much of /proc/PID/net/tcp is read: a row has 150 bytes, so that is some 400,000 sockets.
-	maxSocketTable = 64 << 20
-	// listenersAge is how long a list of listeners is taken for true.
-	listenersAge = time.Second
+	maxSocketTable, socketChunk = 64 << 20, 64 << 10
+	// socketRowSize is the length of a row (TMPSZ in net/ipv4/tcp_ipv4.c); in the IPv6 table rows are longer.
+	socketRowSize = 150
+	// listensYet is how old a list of listeners may be that lacks a port, listensStill one that has it.
+	listensYet, listensStill = time.Second, time.Minute
 	// maxNamespaces bounds the lists of listeners that are kept.
 	maxNamespaces = 1024
 )
@@ -34,70 +36,91 @@ type Socket struct {
 	Local, Remote flow.Endpoint
 }
 
-// Ports is a set of port numbers. Do not change it.
-type Ports map[uint16]struct{}
-
-// Has tells whether the set has a port.
-func (p Ports) Has(port uint16) bool {
-	_, ok := p[port]
-	return ok
+// Ports are the TCP ports at which anything listens in one network namespace.
+type Ports struct {
+	table     *Table
+	pid       int
+	namespace uint64 // 0 where that may not be known
 }
 
-// listenerCache keeps the listening ports of network namespaces for a short time, by the number of the namespace.
+// listenerCache keeps the listening ports of network namespaces.
 type listenerCache struct {
 	mu    sync.Mutex
 	lists map[uint64]listeners
 }
 
 type listeners struct {
-	ports Ports
+	ports map[uint16]struct{} // does not change
 	at    time.Time
 }
 
-// Listening returns the TCP ports at which anything listens in the network namespace of a process: the local side of a connection is
-// its server iff its port is one of them. The answer may be a second old.
+// Listening returns the listening ports of the network namespace that a process is in: the local side of a connection is its server
+// iff its port is one of them.
 func (t *Table) Listening(pid int) (Ports, error) {
 	dir, err := os.OpenRoot(t.path(pid))
 	if err != nil {
-		return nil, fmt.Errorf("list listening ports of process %d: %w", pid, plain(err))
+		return Ports{}, fmt.Errorf("list listening ports of process %d: %w", pid, plain(err))
 	}
 	defer dir.Close()
-	ns := namespace(dir, "net")
-	if ports, ok := t.listeners.get(ns); ok {
-		return ports, nil
+	return Ports{t, pid, namespace(dir, "net")}, nil
+}
+
+// Has tells whether anything listens at a port. What listened a minute ago is taken to do so still; what did not is looked for again,
+// but once a second at most: the kernel walks all connections of the machine for it, if there are few in the namespace.
+func (p Ports) Has(port uint16) bool {
+	known := p.table.listeners.get(p.namespace)
+	_, ok := known.ports[port]
+	if age := time.Since(known.at); age < listensYet || ok && age < listensStill {
+		return ok
 	}
-	ports := Ports{}
+	ports, err := p.table.listening(p.pid)
+	if err != nil {
+		return false // it has ended
+	}
+	p.table.listeners.put(p.namespace, listeners{ports, time.Now()})
+	_, ok = ports[port]
+	return ok
+}
+
+func (t *Table) listening(pid int) (map[uint16]struct{}, error) {
+	dir, err := os.OpenRoot(t.path(pid))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	ports := map[uint16]struct{}{}
 	for _, table := range tcpTables {
-		// Listeners come first in both tables (tcp_seq_start in net/ipv4/tcp_ipv4.c): the rest, of any length, need not be read.
-		err := scanSockets(dir, table, func(s socketRow) bool {
+		// Listeners come first (tcp_seq_start in net/ipv4/tcp_ipv4.c). The rest, of any length, is not even made if it is not read.
+		err := scanSockets(dir, table, socketRowSize, func(s socketRow) bool {
 			if s.state == tcpListen {
 				ports[s.Local.Port] = struct{}{}
 			}
 			return s.state == tcpListen
 		})
 		if err != nil {
-			return nil, fmt.Errorf("list listening ports of process %d: %w", pid, plain(err))
+			return nil, err
 		}
 	}
-	t.listeners.put(ns, ports)
 	return ports, nil
 }
 
-// get returns the list of a namespace unless it is too old. Namespace 0 is one that may not be known.
-func (c *listenerCache) get(ns uint64) (Ports, bool) {
+// get returns the list of a namespace, or one as old as can be.
+func (c *listenerCache) get(namespace uint64) listeners {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l, ok := c.lists[ns]
-	return l.ports, ok && ns != 0 && time.Since(l.at) < listenersAge
+	return c.lists[namespace]
 }
 
-func (c *listenerCache) put(ns uint64, ports Ports) {
+func (c *listenerCache) put(namespace uint64, l listeners) {
+	if namespace == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lists == nil || len(c.lists) >= maxNamespaces {
 		c.lists = map[uint64]listeners{}
 	}
-	c.lists[ns] = listeners{ports, time.Now()}
+	c.lists[namespace] = l
 }
 
 // Socket returns the addresses of an open TCP socket. Its time grows with the number of sockets in the network namespace. The error
@@ -130,7 +153,7 @@ func (t *Table) socket(pid, fd int) (found Socket, err error) {
 	}
 	err = ErrNoSocket
 	for _, table := range tcpTables {
-		failed := scanSockets(dir, table, func(s socketRow) bool {
+		failed := scanSockets(dir, table, socketChunk, func(s socketRow) bool {
 			if s.inode == inode {
 				found, err = s.Socket, nil
 			}
@@ -156,8 +179,8 @@ type socketRow struct {
 	inode uint64
 }
 
-// scanSockets calls each for every row until it returns false.
-func scanSockets(dir *os.Root, table string, each func(socketRow) bool) error {
+// scanSockets calls each for every row until it returns false, and reads chunk bytes at a time.
+func scanSockets(dir *os.Root, table string, chunk int, each func(socketRow) bool) error {
 	f, err := dir.Open(table)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -166,12 +189,14 @@ func scanSockets(dir *os.Root, table string, each func(socketRow) bool) error {
 		return err
 	}
 	defer f.Close()
-	return parseSockets(io.LimitReader(f, maxSocketTable), each)
+	return parseSockets(io.LimitReader(f, maxSocketTable), make([]byte, chunk), each)
 }
 
-// parseSockets reads /proc/net/tcp or tcp6 (proc_net(5)); the first line is a heading, and what is no row is passed over.
-func parseSockets(r io.Reader, each func(socketRow) bool) error {
+// parseSockets reads /proc/net/tcp or tcp6 (proc_net(5)); the first line is a heading, and what is no row is passed over. No
+// more than fits into buf is read at a time.
+func parseSockets(r io.Reader, buf []byte, each func(socketRow) bool) error {
 	lines := bufio.NewScanner(r)
+	lines.Buffer(buf, bufio.MaxScanTokenSize)
 	for lines.Scan() {
 		if row, ok := parseSocket(lines.Text()); ok && !each(row) {
 			return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
@@ -85,5 +86,50 @@ func TestSocketThatIsNone(t *testing.T) {
 		if s, err := New("/proc").Socket(os.Getpid(), fd); !errors.Is(err, ErrNoSocket) {
 			t.Errorf("%s: got %v, %v", name, s, err)
 		}
+	}
+}
+
+// TestListening begins and ends to listen while the answers of before are remembered.
+func TestListening(t *testing.T) {
+	table := New("/proc")
+	ports, err := table.Listening(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := func() (net.Listener, uint16) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, endpoint(l.Addr()).Port
+	}
+	l, first := listen()
+	if !ports.Has(first) {
+		t.Error("a port that is listened at is not known")
+	}
+	l.Close()
+	if !ports.Has(first) {
+		t.Error("the port was looked for again at once")
+	}
+	l, second := listen()
+	defer l.Close()
+	if ports.Has(second) {
+		t.Error("a port that was not listened at was looked for again at once")
+	}
+	forget(table, listensYet)
+	if !ports.Has(second) || ports.Has(first) {
+		t.Error("a second later, it is not looked for again")
+	}
+	l.Close()
+	forget(table, listensStill)
+	if ports.Has(second) {
+		t.Error("a minute later, it is not looked for again")
+	}
+}
+
+// forget makes what is remembered older.
+func forget(table *Table, by time.Duration) {
+	for ns, l := range table.listeners.lists {
+		table.listeners.put(ns, listeners{l.ports, l.at.Add(-by)})
 	}
 }
