@@ -67,7 +67,7 @@ func (b *body) jumpsInto(to uint64) bool {
 // and come back to its caller: through a jump to another function, or to an address that is only known when it runs.
 func (b *body) returns() ([]uint64, bool) {
 	var found []uint64
-	var before instruction
+	var last [16]instruction // that wrote each register
 	if !b.whole {
 		return nil, false
 	}
@@ -81,21 +81,26 @@ func (b *body) returns() ([]uint64, bool) {
 		case in.Op == x86asm.CALL:
 		case direct && !b.contains(target):
 			return nil, false
-		case in.Op == x86asm.JMP && !direct && !isTable(&before, &in):
+		case in.Op == x86asm.JMP && !direct && !isTable(&in, &last):
 			return nil, false
 		}
-		before = in
+		if r, ok := numberOf(in.Args[0]); ok {
+			last[r] = in
+		}
 	}
 	return found, len(found) > 0
 }
 
 // isTable tells whether an indirect jump is that of a switch, which stays inside the function: through a table of addresses, or
 // to the sum of the table's address and an entry of it.
-func isTable(before, jump *instruction) bool {
+func isTable(jump *instruction, last *[16]instruction) bool {
 	if m, ok := jump.Args[0].(x86asm.Mem); ok {
 		return m.Scale == 8 && m.Index != 0
 	}
-	sum, isRegister := before.Args[0].(x86asm.Reg)
-	_, ofRegisters := before.Args[1].(x86asm.Reg)
-	return before.Op == x86asm.ADD && isRegister && ofRegisters && jump.Args[0] == x86asm.Arg(sum)
+	r, ok := numberOf(jump.Args[0])
+	if !ok || last[r].Op != x86asm.ADD {
+		return false
+	}
+	_, ofRegisters := numberOf(last[r].Args[1])
+	return ofRegisters
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 
 	"github.com/vitrine-ndr/vitrine/source/probe/hooks/gobinary"
@@ -25,13 +24,7 @@ func Find(file io.ReaderAt, size int64, opts Options) ([]Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Programs with libraries linked in often tell other files nothing of that, but keep symbols for debuggers.
-	found := img.lookUp(img.dynamic, wanted())
-	if len(found.defined) == 0 {
-		imported := found.imported
-		found = img.lookUp(img.local, wanted())
-		maps.Copy(found.imported, imported)
-	}
+	found := img.lookUp(wanted())
 	marks := img.marks()
 	libraries, err := img.libraries(found, marks, opts)
 	golang, goErr := img.golang()
@@ -55,15 +48,15 @@ func (img *image) libraries(found *names, marks *marks, opts Options) ([]Library
 		var functions []located
 		for _, e := range f.functions {
 			for _, fn := range found.defined[e.symbol] {
-				functions = append(functions, located{fn, e.program})
+				functions = append(functions, located{fn, e})
 			}
 		}
 		if !slices.ContainsFunc(functions, func(l located) bool { return l.program.data() }) {
 			continue
 		}
-		hooks := img.place(functions, opts)
-		if !slices.ContainsFunc(hooks, func(h Hook) bool { return h.Program.data() }) {
-			failed = fmt.Errorf("%w: %s is there, but its functions can't be followed", ErrUnsupported, f.name)
+		hooks, err := img.place(functions, opts)
+		if err != nil {
+			failed = fmt.Errorf("%w: %s is there, but %w", ErrUnsupported, f.name, err)
 			continue
 		}
 		lib := Library{Name: f.name, Hooks: hooks}

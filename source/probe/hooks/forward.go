@@ -59,7 +59,7 @@ func (img *image) addSlots(at map[uint64]string, functions []located) {
 	const relocationSize = 24
 	buf := make([]byte, 1024*relocationSize)
 	for _, table := range img.relocations {
-		for off := uint64(0); off+relocationSize <= min(table.size, maxTable); {
+		for off := uint64(0); off+relocationSize <= table.size; {
 			b := buf[:min(uint64(len(buf)), table.size-off)/relocationSize*relocationSize]
 			if img.read(b, table.off+off) != nil {
 				break
@@ -68,7 +68,7 @@ func (img *image) addSlots(at map[uint64]string, functions []located) {
 			for ; len(b) > 0; b = b[relocationSize:] {
 				symbol := binary.LittleEndian.Uint32(b[12:])
 				for _, f := range functions {
-					if f.index == symbol && symbol != 0 {
+					if f.dynamic && f.index == symbol {
 						at[binary.LittleEndian.Uint64(b)] = f.name
 					}
 				}

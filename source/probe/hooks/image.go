@@ -13,9 +13,11 @@ import (
 const (
 	maxSegments = 512
 	maxSections = 16 << 10
-	maxDynamic  = 4096     // entries of the dynamic section
-	maxTable    = 1 << 30  // bytes of one table of symbols, of names or of relocations
-	maxCode     = 64 << 10 // bytes of one function
+	maxDynamic  = 4096      // entries of the dynamic section
+	maxTable    = 512 << 20 // bytes of a table of symbols, or of their names
+	maxRelocate = 64 << 20  // bytes of all relocations
+	maxConstant = 1 << 30   // bytes of all constants
+	maxCode     = 32 << 10  // bytes of a function
 )
 
 // span is a part of the file.
@@ -71,6 +73,8 @@ func openImage(file io.ReaderAt, size int64) (*image, error) {
 	if img.readSections(&h); img.dynamic.symbols.size == 0 {
 		img.readDynamic(dynamic)
 	}
+	img.relocations = within(img.relocations, min(img.size, maxRelocate))
+	img.constants = within(img.constants, min(img.size, maxConstant))
 	return img, nil
 }
 
@@ -196,6 +200,15 @@ func (img *image) clip(s span) span {
 		return span{}
 	}
 	return span{s.off, min(s.size, img.size-s.off)}
+}
+
+// within keeps as much as the total allows. Parts of an honest file don't overlap, and so are not larger than it.
+func within(spans []span, total uint64) []span {
+	for i := range spans {
+		spans[i].size = min(spans[i].size, total)
+		total -= spans[i].size
+	}
+	return spans
 }
 
 // read fills b, or fails.

@@ -47,28 +47,29 @@ func innerFunctions() []wrappers {
 // unwrap puts inner functions in the place of the wrappers that call them.
 func (img *image) unwrap(functions []located) []located {
 	for _, w := range innerFunctions() {
-		inner := make(map[located][]string) // and the wrappers that call it
+		type inner struct {
+			addr    uint64
+			program Program
+		}
+		calledBy := make(map[inner][]string)
 		for _, f := range functions {
 			i := slices.IndexFunc(w.all, func(w wrapper) bool { return w.symbol == f.name })
 			if i < 0 {
 				continue
 			}
 			for _, c := range img.body(f.function).calls() {
-				if program := w.with[w.all[i].counts(c)]; program != "" {
-					l := located{function{addr: c.target}, program}
-					if !slices.Contains(inner[l], f.name) {
-						inner[l] = append(inner[l], f.name)
-					}
+				to := inner{c.target, w.with[w.all[i].counts(c)]}
+				if to.program != "" && !slices.Contains(calledBy[to], f.name) {
+					calledBy[to] = append(calledBy[to], f.name)
 				}
 			}
 		}
-		for l, names := range inner {
+		for to, names := range calledBy {
 			if len(names) < 2 || !slices.Contains(names, w.all[0].symbol) {
 				continue
 			}
-			l.name = strings.Join(names, ", ")
 			functions = slices.DeleteFunc(functions, func(f located) bool { return slices.Contains(names, f.name) })
-			functions = append(functions, l)
+			functions = append(functions, located{function{name: strings.Join(names, ", "), addr: to.addr}, entryPoint{program: to.program}})
 		}
 	}
 	return functions

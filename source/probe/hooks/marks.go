@@ -100,6 +100,12 @@ func whyNot(found *names, m *marks) error {
 		return fmt.Errorf("%w: a Java virtual machine, whose TLS (JSSE) is Java code", ErrUnknown)
 	case found.defined[markNSS] != nil:
 		return fmt.Errorf("%w: NSS, whose connections are followed in libnspr4", ErrNoTLS)
+	case found.defined[markWolfSSL] != nil:
+		return fmt.Errorf("%w: wolfSSL", ErrUnknown)
+	case found.defined[markMbedTLS] != nil:
+		return fmt.Errorf("%w: Mbed TLS", ErrUnknown)
+	case found.defined[markS2N] != nil:
+		return fmt.Errorf("%w: s2n", ErrUnknown)
 	case slices.ContainsFunc(wanted(), imports):
 		return fmt.Errorf("%w: the file uses that of a shared library", ErrNoTLS)
 	case m.has[codeBoringSSL]:

@@ -1,15 +1,19 @@
 package hooks
 
-import "debug/elf"
+import (
+	"debug/elf"
+	"fmt"
+)
 
-// located is a function in the file, with the program that is made for it.
+// located is a function in the file, with what it is for.
 type located struct {
 	function
-	program Program
+	entryPoint
 }
 
-// place makes a hook for each function for which that can be done.
-func (img *image) place(functions []located, opts Options) []Hook {
+// place makes a hook for each function. It fails if one can't be followed that most programs call: half of what passes
+// would be worse than nothing.
+func (img *image) place(functions []located, opts Options) ([]Hook, error) {
 	if img.machine == elf.EM_X86_64 {
 		functions = img.withoutForwarders(functions)
 		if !opts.NoTrampolines {
@@ -19,18 +23,23 @@ func (img *image) place(functions []located, opts Options) []Hook {
 	var hooks []Hook
 	taken := make(map[uint64]bool) // functions with the same code may be one
 	for _, f := range functions {
-		h, ok := img.hook(f, opts)
-		if ok && !taken[h.Enter] {
+		h, err := img.hook(f, opts)
+		if err != nil && !f.rare {
+			return nil, err
+		}
+		if err == nil && !taken[h.Enter] {
 			taken[h.Enter] = true
 			hooks = append(hooks, h)
 		}
 	}
-	return hooks
+	return hooks, nil
 }
 
 // hook decides where in a function the probe goes: on arm64 at its start, as no instruction there is cheaper than others.
-func (img *image) hook(f located, opts Options) (Hook, bool) {
-	enter, exit, trampoline := f.addr, []uint64{f.addr}, true
+func (img *image) hook(f located, opts Options) (Hook, error) {
+	h := Hook{Program: f.program, Symbol: f.name}
+	enter, exit := f.addr, []uint64{f.addr}
+	h.Trampoline = true
 	if img.machine == elf.EM_X86_64 {
 		b := img.body(f.function)
 		cheap, top := b.cheap(f.program.needs())
@@ -38,32 +47,31 @@ func (img *image) hook(f located, opts Options) (Hook, bool) {
 		case !f.program.results():
 			enter = cheap
 		case opts.NoTrampolines:
-			var ok bool
-			enter, trampoline = cheap, false
-			if exit, ok = b.returns(); !ok {
-				return Hook{}, false
+			ends, ok := b.returns()
+			if !ok {
+				return Hook{}, fmt.Errorf("where %s ends can't be told without a return probe", f.name)
 			}
-		case top != f.addr:
+			enter, exit, h.Trampoline = cheap, ends, false
+		case cheap != f.addr && top != f.addr:
 			enter, exit = cheap, []uint64{top}
 		}
-		// Else the start must be stepped over for the result, and then it serves for the arguments too.
+		// Else the start has to be stepped over for one of them, and then it serves for both.
 	}
 	if !f.program.results() {
-		exit, trampoline = nil, false
+		exit, h.Trampoline = nil, false
 	}
-	h := Hook{Program: f.program, Symbol: f.name, Trampoline: trampoline}
-	var ok bool
-	if h.Enter, ok = img.offset(enter); !ok {
-		return Hook{}, false
-	}
-	for _, addr := range exit {
+	for i, addr := range append([]uint64{enter}, exit...) {
 		off, ok := img.offset(addr)
-		if !ok {
-			return Hook{}, false
+		switch {
+		case !ok:
+			return Hook{}, fmt.Errorf("%s is not in a segment with code", f.name)
+		case i == 0:
+			h.Enter = off
+		default:
+			h.Exit = append(h.Exit, off)
 		}
-		h.Exit = append(h.Exit, off)
 	}
-	return h, true
+	return h, nil
 }
 
 // needs returns the registers with the arguments that a program reads.

@@ -10,8 +10,6 @@ const (
 	minPattern = 8
 	// chunk is how much of a file is in memory at a time.
 	chunk = 256 << 10
-	// maxScan bounds how much of one part of a file is searched.
-	maxScan = 1 << 30
 )
 
 // search looks for many patterns at once, in one pass (S. Wu and U. Manber, "A fast algorithm for multi-pattern searching",
@@ -47,7 +45,7 @@ func block(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
 // pattern, and up to 32 bytes more. It stops at what can't be read.
 func (s *search) run(file io.ReaderAt, in span, found func(pattern int, off uint64, text []byte)) {
 	const beyond = 32
-	end := in.off + min(in.size, maxScan)
+	end := in.off + in.size
 	buf := make([]byte, min(end-in.off, chunk+uint64(s.longest)+beyond))
 	for off := in.off; off < end; off += chunk {
 		n, _ := file.ReadAt(buf[:min(uint64(len(buf)), end-off)], int64(off))

@@ -15,7 +15,8 @@ const (
 type function struct {
 	name       string
 	addr, size uint64 // size is 0 if not known
-	index      uint32 // in the table of symbols
+	index      uint32 // in its table of symbols
+	dynamic    bool   // it is in the table that other files see
 }
 
 // names is what was found of the names that were looked for.
@@ -28,13 +29,21 @@ type names struct {
 // versionPrefixes start the symbol versions that tell a library's version.
 var versionPrefixes = [...]string{"OPENSSL_0", "OPENSSL_1", "OPENSSL_3", "OPENSSL_4"}
 
-// lookUp finds functions by their names. It reads the table from one end to the other, because that is bounded and works
-// for all tables: not every file has a hash table, and .symtab never has.
-func (img *image) lookUp(table symbolTable, wanted []string) *names {
+// lookUp finds functions by their names, in both tables: a program with a library linked in may show some of its functions to
+// other files, and the rest to debuggers only.
+func (img *image) lookUp(wanted []string) *names {
 	found := &names{defined: make(map[string][]function), imported: make(map[string]bool)}
+	img.readSymbols(img.dynamic, wanted, found, true)
+	img.readSymbols(img.local, wanted, found, false)
+	return found
+}
+
+// readSymbols reads a table from one end to the other, because that is bounded and works for all tables: not every file has a
+// hash table, and .symtab never has one.
+func (img *image) readSymbols(table symbolTable, wanted []string, found *names, dynamic bool) {
 	places := img.findNames(table.names, wanted, found)
 	if len(places) == 0 {
-		return found
+		return
 	}
 	size := min(table.symbols.size, maxTable)
 	buf := make([]byte, min(size, 2048*symbolSize))
@@ -45,12 +54,11 @@ func (img *image) lookUp(table symbolTable, wanted []string) *names {
 		}
 		for ; len(b) > 0; b = b[symbolSize:] {
 			if name, ok := places[binary.LittleEndian.Uint32(b)]; ok {
-				found.add(name, uint32(off/symbolSize), b)
+				found.add(function{name: name, index: uint32(off / symbolSize), dynamic: dynamic}, b)
 			}
 			off += symbolSize
 		}
 	}
-	return found
 }
 
 // findNames returns the places of the names, relative to the start of their table. Linkers share the ends of names, so a
@@ -76,24 +84,24 @@ func (img *image) findNames(table span, wanted []string, found *names) map[uint3
 	return places
 }
 
-// add takes a Sym64: name uint32, info, other uint8, section uint16, value, size uint64.
-func (n *names) add(name string, index uint32, symbol []byte) {
+// add takes a function with its Sym64: name uint32, info, other uint8, section uint16, value, size uint64.
+func (n *names) add(f function, symbol []byte) {
 	if binary.LittleEndian.Uint16(symbol[6:]) == uint16(elf.SHN_UNDEF) {
-		n.imported[name] = true
+		n.imported[f.name] = true
 		return
 	}
 	if elf.ST_TYPE(symbol[4]) != elf.STT_FUNC {
 		return
 	}
-	f := function{name, binary.LittleEndian.Uint64(symbol[8:]), binary.LittleEndian.Uint64(symbol[16:]), index}
-	same := n.defined[name]
+	f.addr, f.size = binary.LittleEndian.Uint64(symbol[8:]), binary.LittleEndian.Uint64(symbol[16:])
+	same := n.defined[f.name]
 	for _, other := range same {
 		if other.addr == f.addr {
 			return
 		}
 	}
 	if len(same) < maxSame {
-		n.defined[name] = append(same, f)
+		n.defined[f.name] = append(same, f)
 	}
 }
 
