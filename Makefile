@@ -63,7 +63,8 @@ lint: need-build web/node_modules/.package-lock.json ## Check formatting, vet an
 	cd web && npm run lint
 
 .PHONY: generate
-generate: web/node_modules/.package-lock.json ## Write generated files anew; leaves no diff
+generate: web/node_modules/.package-lock.json ## Write generated files anew; leaves no diff with clang 14
+	@.ci/packages clang llvm-strip -- clang llvm libbpf-dev
 	go generate ./...
 	cd web && npm run generate
 

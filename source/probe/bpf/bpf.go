@@ -7,3 +7,4 @@ package bpf
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -go-package bpf -target amd64,arm64 -cflags "-O2 -g -Wall -Wno-unused-function" Modern probe.bpf.c -- -I/usr/include/x86_64-linux-gnu
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -go-package bpf -target amd64,arm64 -cflags "-O2 -g -Wall -Wno-unused-function -DLEGACY" Legacy probe.bpf.c -- -I/usr/include/x86_64-linux-gnu
+//go:generate sh -c "LC_ALL=C sha256sum bpf.go *.c *.h *.o >objects.sum"
