@@ -15,6 +15,7 @@ type leaf struct {
 	sink    *content.Sink     // that of the message's text, or of a file
 	utf8    *transform.Writer // nil if the part is not text in another charset
 	decoder decoder
+	plain   func(b []byte) // takes what is decoded
 }
 
 // decoder undoes a Content-Transfer-Encoding; nil where there is none.
@@ -79,7 +80,8 @@ func (m *Message) open(fields []string) {
 	case (p.media == "" || strings.HasPrefix(p.media, "text/")) && !p.attached && p.name == "":
 		m.openText(p)
 	default:
-		m.leaf = &leaf{name: p.name, sink: content.New(m.out, ""), decoder: m.decoder(p.encoding)}
+		sink := content.New(m.out, "")
+		m.leaf = &leaf{name: p.name, sink: sink, decoder: m.decoder(p.encoding), plain: sink.Write}
 	}
 }
 
@@ -93,11 +95,11 @@ func (m *Message) openText(p part) {
 	} else {
 		m.text.Write([]byte("\n"))
 	}
-	l := &leaf{sink: m.text, decoder: m.decoder(p.encoding)}
+	m.leaf = &leaf{sink: m.text, decoder: m.decoder(p.encoding), plain: m.text.Write}
 	if d := charsetDecoder(p.charset); d != nil {
-		l.utf8 = transform.NewWriter(writer{m.text}, d)
+		w := transform.NewWriter(writer{m.text}, d)
+		m.leaf.utf8, m.leaf.plain = w, func(b []byte) { _, _ = w.Write(b) } // neither its Sink nor a charset's decoder fails
 	}
-	m.leaf = l
 }
 
 // writer makes a Sink an io.Writer.
@@ -130,14 +132,6 @@ func (l *leaf) write(b []byte) {
 	}
 }
 
-func (l *leaf) plain(b []byte) {
-	if l.utf8 == nil {
-		l.sink.Write(b)
-	} else {
-		_, _ = l.utf8.Write(b) // neither its Sink nor a charset's decoder fails
-	}
-}
-
 // endLeaf ends the part at hand.
 func (m *Message) endLeaf(state event.State) {
 	l := m.leaf
@@ -148,7 +142,7 @@ func (m *Message) endLeaf(state event.State) {
 		m.note(badBase64)
 	}
 	if l.utf8 != nil {
-		_ = l.utf8.Close() // as in plain
+		_ = l.utf8.Close() // nor does this
 	}
 	if l.sink != m.text {
 		m.file(l.name, "", l.sink, state)
