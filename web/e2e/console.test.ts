@@ -89,6 +89,8 @@ describe("the overview", () => {
       "5",
     );
     await page.locator(".top-hosts").getByText("bulk.example").waitFor();
+    const sources = page.locator(".legend li", { hasText: "Session keys" });
+    expect(await sources.innerText()).toMatch(/3\s*100%/);
   });
 
   it("says why the rest was not decrypted, and leads there", async () => {

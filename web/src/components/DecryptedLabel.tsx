@@ -17,6 +17,7 @@ export function DecryptedLabel({ record }: { record: Record }) {
   const { t } = useTranslation();
   const label = labelOf(record);
   const reason = useReason(record.reason ?? "");
+  if (!label) return null;
   const Icon = icons[label];
   const shown =
     record.reason && label !== "decrypted"

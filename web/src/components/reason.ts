@@ -7,3 +7,10 @@ export function useReason(code: string): { name: string; why: string } {
   if (code === "" || !i18n.exists(`reason.${code}.name`)) return { name: visible(code), why: "" };
   return { name: t(`reason.${code}.name`), why: t(`reason.${code}.why`) };
 }
+
+/** Why the probe does not see into a process, in words: the reason's name, and what to do about it. */
+export function useCoverageReason(code: string): { name: string; todo: string } {
+  const { t, i18n } = useTranslation();
+  if (code === "" || !i18n.exists(`coverage.reason.${code}.name`)) return { name: visible(code), todo: "" };
+  return { name: t(`coverage.reason.${code}.name`), todo: t(`coverage.reason.${code}.do`) };
+}

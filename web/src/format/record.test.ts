@@ -31,12 +31,20 @@ const tls: Record = {
   tls: { sni: "s.example", version: "TLS 1.3", alpn: "h2" },
 };
 
+const coverage: Record = {
+  ...base,
+  kind: "coverage",
+  process: { pid: 7, uid: 0, name: "java" },
+  coverage: { state: "not_covered", reason: "unknown_library", detail: "its TLS is Java's own" },
+};
+
 it("labels", () => {
-  expect([http, tls, dns, { ...http, decrypted: "partial" } satisfies Record].map(labelOf)).toEqual([
+  expect([http, tls, dns, { ...http, decrypted: "partial" } satisfies Record, coverage].map(labelOf)).toEqual([
     "decrypted",
     "not_decrypted",
     "plaintext",
     "partial",
+    undefined,
   ]);
 });
 
@@ -82,6 +90,14 @@ describe("a line of the table", () => {
       undefined,
       9,
       "RETR /pub/a.zip application/zip",
+    ],
+    [
+      "coverage",
+      coverage,
+      { field: "process.name", value: "java" },
+      undefined,
+      undefined,
+      "not_covered unknown_library its TLS is Java's own",
     ],
     ["tls", tls, { field: "tls.sni", value: "s.example" }, undefined, 0, "TLS 1.3 h2"],
   ])("%s", (_, record, name, status, size, summary) => {

@@ -3,7 +3,9 @@ import type { Record } from "../api/types";
 /** What the labels of a record say about its plaintext. */
 export type Label = "decrypted" | "partial" | "not_decrypted" | "plaintext";
 
-export function labelOf(record: Record): Label {
+/** The label of a record; none for what is of no connection. */
+export function labelOf(record: Record): Label | undefined {
+  if (record.kind === "coverage") return undefined;
   switch (record.decrypted) {
     case "yes":
       return "decrypted";
@@ -31,7 +33,8 @@ export function nameOf(r: Record): Cell | undefined {
     cell("dns.name", r.dns?.name) ??
     cell("websocket.host", r.websocket?.host) ??
     cell("file.host", r.file?.host) ??
-    cell("tls.sni", r.tls?.sni)
+    cell("tls.sni", r.tls?.sni) ??
+    (r.coverage && cell("process.name", r.process?.name))
   );
 }
 
@@ -69,6 +72,10 @@ export function summaryOf(r: Record): string {
   if (r.ftp_data) return words(r.ftp_data.command, r.ftp_data.path ?? r.ftp_data.name, r.ftp_data.type);
   if (r.file) return words(r.file.name, r.file.type, r.file.url);
   if (r.anomaly) return r.anomaly.code;
+  if (r.coverage) {
+    const { state, reason, library, version, detail } = r.coverage;
+    return words(state, reason, library, version, detail);
+  }
   if (r.conn) return words(r.proto, r.conn.protocols?.join(" › "));
   if (r.unknown) return words(r.proto, r.app_proto);
   return words(r.tls?.version, r.tls?.cipher, r.tls?.alpn);

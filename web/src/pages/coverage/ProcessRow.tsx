@@ -5,6 +5,7 @@ import type { ProcessCoverage } from "../../api/types";
 import { DocLink } from "../../components/DocLink";
 import { useFormat } from "../../components/format";
 import { logsAddress, useRange } from "../../components/range";
+import { useCoverageReason } from "../../components/reason";
 import { Clipped, Text } from "../../components/Text";
 import { narrow, term } from "../../format/query";
 import { containerName, libraryOf } from "./processes";
@@ -20,8 +21,9 @@ export function ProcessRow({ coverage: c }: { coverage: ProcessCoverage }) {
   return (
     <tr>
       <td className="process-process">
-        <Link to={logsAddress(search, range)} title={t("coverage.events_of")}>
-          <Clipped text={`${name === "" ? "?" : name} (${process.pid})`} />
+        <Link className="process-name" to={logsAddress(search, range)} title={t("coverage.events_of")}>
+          <Clipped text={name === "" ? "?" : name} />
+          <span>({process.pid})</span>
         </Link>
         <Clipped className="muted small" text={process.command_line ?? process.exe ?? ""} />
       </td>
@@ -43,7 +45,8 @@ export function ProcessRow({ coverage: c }: { coverage: ProcessCoverage }) {
 }
 
 function State({ coverage: c }: { coverage: ProcessCoverage }) {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
+  const reason = useCoverageReason(c.reason ?? "");
   if (c.state === "covered") {
     return (
       <span className="state state-good">
@@ -51,17 +54,16 @@ function State({ coverage: c }: { coverage: ProcessCoverage }) {
       </span>
     );
   }
-  const reason = c.reason ?? "";
-  const known = i18n.exists(`coverage.reason.${reason}.name`);
-  const name = known ? t(`coverage.reason.${reason}.name`) : reason;
   return (
     <>
       <span className="state">
-        <MinusCircleOutlined aria-hidden /> {t("label.with", { label: t("coverage.not_covered"), more: name })}
+        <MinusCircleOutlined aria-hidden /> {t("label.with", { label: t("coverage.not_covered"), more: reason.name })}
       </span>
-      <p className="small">
-        {known && t(`coverage.reason.${reason}.do`)} {known && <DocLink page="coverage" anchor={reason} />}
-      </p>
+      {reason.todo && (
+        <p className="small">
+          {reason.todo} <DocLink page="coverage" anchor={c.reason} />
+        </p>
+      )}
       {c.detail && (
         <p className="muted small break">
           <Text text={c.detail} />

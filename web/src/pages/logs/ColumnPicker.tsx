@@ -2,7 +2,7 @@ import { SettingOutlined } from "@ant-design/icons";
 import { Button, Popover, Select } from "antd";
 import { useTranslation } from "react-i18next";
 import { useFields } from "../../api/queries";
-import { composed, offered } from "./columns";
+import { composed, offered, usual } from "./columns";
 
 interface Option {
   label: string;
@@ -42,7 +42,7 @@ export function ColumnPicker({ columns, change }: Props) {
             optionRender={(option) => <span title={option.data.doc ?? ""}>{option.label}</span>}
             onChange={(next) => next.length > 0 && change(next)}
           />
-          <Button size="small" onClick={() => change([...composed])}>
+          <Button size="small" onClick={() => change(usual)}>
             {t("logs.columns_reset")}
           </Button>
         </div>

@@ -9,6 +9,7 @@ const record: Record = {
   client: { ip: "192.0.2.1", port: 4711 },
   http: { tx: 0, method: "GET", url: "/x", host: "a.example", status: 404 },
   tls: { ja4: "t13d" },
+  container: { id: "0123", image: "shop:1" },
 };
 
 it.each([
@@ -18,6 +19,7 @@ it.each([
   ["summary", { text: "GET /x" }],
   ["status", { text: "404", cell: { field: "http.status", value: "404" } }],
   ["process", { text: "" }],
+  ["container", { text: "shop:1", cell: { field: "container.image", value: "shop:1" } }],
   ["tls.ja4", { text: "t13d", cell: { field: "tls.ja4", value: "t13d" } }],
   ["tls.ja3", { text: "" }],
 ])("%s", (column, want) => expect(cellOf(record, column)).toEqual(want));

@@ -13,7 +13,11 @@ export const composed = [
   "status",
   "size",
   "process",
+  "container",
 ] as const;
+
+/** Those that the table has unless a person chooses others. */
+export const usual: string[] = composed.filter((column) => column !== "container");
 
 const widths: { [column: string]: string } = {
   time: "176px",
@@ -26,6 +30,7 @@ const widths: { [column: string]: string } = {
   status: "88px",
   size: "76px",
   process: "90px",
+  container: "minmax(130px, 0.8fr)",
 };
 
 /** The widths of columns as grid-template-columns. */
@@ -36,6 +41,13 @@ export function template(columns: string[]): string {
 /** The width below which the table scrolls sideways, in pixels. */
 export function narrowest(columns: string[]): number {
   return columns.reduce((sum, c) => sum + Number(/\d+/.exec(widths[c] ?? "130px")?.[0]), 0);
+}
+
+/** What a container is known by: its pod, else its image, else its id. */
+function containerCell(c: Record["container"]): Cell | undefined {
+  if (c?.pod) return { field: "container.pod", value: c.pod };
+  if (c?.image) return { field: "container.image", value: c.image };
+  return c?.id ? { field: "container.id", value: c.id } : undefined;
 }
 
 /** Content of a cell: text, and the field and value to search for it by, if there is one. */
@@ -57,6 +69,8 @@ export function cellOf(record: Record, column: string): { text: string; cell?: C
       return { text: sizeOf(record)?.toString() ?? "" };
     case "process":
       return of(record.process?.name ? { field: "process.name", value: record.process.name } : undefined);
+    case "container":
+      return of(containerCell(record.container));
     default: {
       const value = valueAt(record, column);
       return value === "" ? { text: "" } : { text: value, cell: { field: column, value } };

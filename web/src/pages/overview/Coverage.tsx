@@ -37,6 +37,18 @@ export function Coverage({ coverage, range }: Props) {
           </li>
         ))}
       </ul>
+      {coverage.sources.length > 0 && <h3>{t("overview.sources")}</h3>}
+      <ul className="legend">
+        {coverage.sources.map(({ source, connections }) => (
+          <li key={source}>
+            <Link to={logsAddress(`kind:tls and not decrypted:no and decrypt_source:${source}`, range)}>
+              {t(`source.${source}`)}
+            </Link>
+            <strong>{count(connections)}</strong>
+            <span className="muted">{percent(connections, coverage.yes + coverage.partial)}</span>
+          </li>
+        ))}
+      </ul>
       {coverage.reasons.length > 0 && <h3>{t("overview.reasons")}</h3>}
       <ul className="reasons">
         {coverage.reasons.map((r) => (

@@ -7,7 +7,7 @@ import { Fact, Facts } from "./Facts";
 /** Who talked to whom, by which program, and how much. */
 export function ConnectionTab({ record }: { record: Record }) {
   const { t } = useTranslation();
-  const { process, container } = record;
+  const { process } = record;
   return (
     <>
       <Facts>
@@ -42,22 +42,31 @@ export function ConnectionTab({ record }: { record: Record }) {
         <Fact name={t("fact.import")} value={record.import} field="import" mono />
       </Facts>
       {record.conn && <Counters conn={record.conn} />}
-      {process && (
-        <>
-          <h2>{t("drawer.process")}</h2>
-          <Facts>
-            <Fact name={t("fact.process")} value={process.name} field="process.name" />
-            <Fact name={t("fact.pid")} value={process.pid} field="process.pid" />
-            <Fact name={t("fact.exe")} value={process.exe} field="process.exe" mono />
-            <Fact name={t("fact.command_line")} value={process.command_line} field="process.command_line" mono />
-            <Fact name={t("fact.uid")} value={process.uid} field="process.uid" />
-            <Fact name={t("fact.container")} value={container?.id} field="container.id" mono />
-            <Fact name={t("fact.image")} value={container?.image} field="container.image" mono />
-            <Fact name={t("fact.pod")} value={container?.pod} field="container.pod" />
-            <Fact name={t("fact.namespace")} value={container?.namespace} field="container.namespace" />
-          </Facts>
-        </>
-      )}
+      {process && <Program process={process} container={record.container} />}
+    </>
+  );
+}
+
+function Program({ process, container }: { process: NonNullable<Record["process"]>; container: Record["container"] }) {
+  const { t } = useTranslation();
+  const { exact } = useFormat();
+  return (
+    <>
+      <h2>{t("drawer.process")}</h2>
+      <Facts>
+        <Fact name={t("fact.process")} value={process.name} field="process.name" />
+        <Fact name={t("fact.pid")} value={process.pid} field="process.pid" />
+        <Fact name={t("fact.exe")} value={process.exe} field="process.exe" mono />
+        <Fact name={t("fact.command_line")} value={process.command_line} field="process.command_line" mono />
+        <Fact name={t("fact.uid")} value={process.uid} field="process.uid" />
+        {process.start && (
+          <Fact name={t("fact.start")} value={process.start} shown={exact(process.start)} field="process.start" />
+        )}
+        <Fact name={t("fact.container")} value={container?.id} field="container.id" mono />
+        <Fact name={t("fact.image")} value={container?.image} field="container.image" mono />
+        <Fact name={t("fact.pod")} value={container?.pod} field="container.pod" />
+        <Fact name={t("fact.namespace")} value={container?.namespace} field="container.namespace" />
+      </Facts>
     </>
   );
 }

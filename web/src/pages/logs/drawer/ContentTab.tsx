@@ -2,13 +2,14 @@ import { useTranslation } from "react-i18next";
 import type { Record } from "../../../api/types";
 import { useFormat } from "../../../components/format";
 import { Body } from "./Body";
+import { CoverageFacts } from "./CoverageFacts";
 import { Fact, Facts } from "./Facts";
 import { FTPDataTab, FTPTab } from "./FTPTab";
 import { HTTPTab } from "./HTTPTab";
 
 /** Says whether an event carries something of what was said. */
 export function hasContent(r: Record): boolean {
-  return [r.http, r.dns, r.websocket, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown].some(
+  return [r.http, r.dns, r.websocket, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown, r.coverage].some(
     (part) => part !== undefined,
   );
 }
@@ -21,6 +22,7 @@ export function ContentTab({ record }: { record: Record }) {
   if (record.ftp) return <FTPTab ftp={record.ftp} />;
   if (record.ftp_data) return <FTPDataTab transfer={record.ftp_data} />;
   if (record.file) return <File file={record.file} />;
+  if (record.coverage) return <CoverageFacts coverage={record.coverage} />;
   if (record.unknown) return <Unknown stream={record.unknown} />;
   return <Anomaly code={record.anomaly?.code} />;
 }

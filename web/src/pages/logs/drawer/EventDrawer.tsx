@@ -66,10 +66,20 @@ function Details({ record, run }: { record: Record; run: (q: string) => void }) 
   const { why } = useReason(record.reason ?? "");
   const tabs = [
     ...(hasContent(record)
-      ? [{ key: "content", label: t("drawer.content"), children: <ContentTab record={record} /> }]
+      ? [
+          {
+            key: "content",
+            label: record.coverage ? t("nav.coverage") : t("drawer.content"),
+            children: <ContentTab record={record} />,
+          },
+        ]
       : []),
     ...(record.tls ? [{ key: "tls", label: t("drawer.tls"), children: <TLSTab record={record} /> }] : []),
-    { key: "connection", label: t("drawer.connection"), children: <ConnectionTab record={record} /> },
+    {
+      key: "connection",
+      label: record.conn_id ? t("drawer.connection") : t("drawer.process"),
+      children: <ConnectionTab record={record} />,
+    },
     ...(record.conn_id
       ? [{ key: "related", label: t("drawer.related"), children: <Related record={record} run={run} /> }]
       : []),
