@@ -132,16 +132,14 @@ func TestLinearTime(t *testing.T) {
 		line func(i int) string
 		read func(text []byte)
 	}{
-		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i+1) }, func(text []byte) { _, _ = parseMaps(bytes.NewReader(text)) }},
+		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i%999+1) }, func(text []byte) { _, _ = parseMaps(bytes.NewReader(text)) }},
 		"sockets": {func(i int) string {
 			return fmt.Sprintf("%d: 0100007F:%04X 0100007F:0050 01 0 0 0 0 0 %d", i, i%65536, i)
 		}, func(text []byte) { _ = parseSockets(bytes.NewReader(text), nil, func(socketRow) bool { return true }) }},
-		"parts":      {func(int) string { return "/docker-" }, func(text []byte) { _ = parseGroup(strings.ReplaceAll(string(text), "\n", "")) }},
-		"mounts":     {func(int) string { return "1 2 8:1 /docker/containers/x /etc/hostname rw" }, func(text []byte) { _ = parseMounts(text) }},
-		"no newline": {func(int) string { return "ABCDEF" }, func(text []byte) { _ = parseCgroups(bytes.ReplaceAll(text, []byte("\n"), nil)) }},
+		"parts": {func(int) string { return "/docker-" }, func(text []byte) { _ = parseGroup(strings.ReplaceAll(string(text), "\n", "")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const lines = 4_000
+			const lines = 8_000
 			var text bytes.Buffer
 			var ends []int
 			for i := range 2 * lines {

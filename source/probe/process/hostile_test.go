@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
@@ -113,28 +112,4 @@ func TestContainersOwnRoot(t *testing.T) {
 	if len(found) < 2 || found[0] != "/opt/x/lib/libssl.so.3" {
 		t.Errorf("libraries in it: %v", found)
 	}
-}
-
-// TestProcessThatBlocks has reads that do not come back.
-func TestProcessThatBlocks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p, release := newPatience(), make(chan struct{})
-		begun := time.Now()
-		for range maxStuck {
-			if _, err := patiently(p, func() (int, error) { <-release; return 1, nil }); !errors.Is(err, errStuck) {
-				t.Fatalf("got %v", err)
-			}
-		}
-		if got := time.Since(begun); got != maxStuck*maxWait {
-			t.Errorf("waited %v", got)
-		}
-		if _, err := patiently(p, func() (int, error) { return 1, nil }); !errors.Is(err, errStuck) {
-			t.Errorf("one read more than may block: %v", err)
-		}
-		close(release)
-		synctest.Wait()
-		if n, err := patiently(p, func() (int, error) { return 2, nil }); n != 2 || err != nil {
-			t.Errorf("once they came back: %d, %v", n, err)
-		}
-	})
 }

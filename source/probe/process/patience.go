@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// errStuck tells that a process keeps readers of its memory waiting.
-var errStuck = errors.New("the process keeps its memory busy")
+// ErrStuck tells that a process keeps those waiting who look at its memory.
+var ErrStuck = errors.New("the process keeps its memory busy")
 
 const (
 	// maxWait is how long a process may take to show its memory or the list of its mappings.
@@ -15,16 +15,16 @@ const (
 	maxStuck = 64
 )
 
-// patience reads what may block. The kernel reads a command line from the memory of the process, and locks that memory to list the
-// mappings: a process whose memory is a file of its own FUSE file system, or that stops in the midst of a fault, blocks whoever looks
-// for as long as it likes. Such a read is left behind, and ends when the process does.
+// patience reads what may block. To show its command line or its mappings, the kernel locks a process's memory. A user can keep that lock
+// taken for as long as he likes: he maps a file of his own FUSE file system, reads there through /proc/PID/mem, and never answers. A
+// read that waits for it is left behind, and ends when the process does.
 type patience struct {
 	places chan struct{} // one for each read
 }
 
 func newPatience() patience { return patience{make(chan struct{}, maxStuck)} }
 
-// patiently returns what read returns, or errStuck after maxWait.
+// patiently returns what read returns, or ErrStuck after maxWait.
 func patiently[T any](p patience, read func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -34,7 +34,7 @@ func patiently[T any](p patience, read func() (T, error)) (T, error) {
 	select {
 	case p.places <- struct{}{}:
 	default:
-		return *new(T), errStuck
+		return *new(T), ErrStuck
 	}
 	go func() {
 		defer func() { <-p.places }()
@@ -47,6 +47,6 @@ func patiently[T any](p patience, read func() (T, error)) (T, error) {
 	case r := <-done:
 		return r.value, r.err
 	case <-timer.C:
-		return *new(T), errStuck
+		return *new(T), ErrStuck
 	}
 }
