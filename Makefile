@@ -55,6 +55,10 @@ test: build need-test ## Run every test: Go with the race detector, the console'
 	-cd web && npm run e2e -- --reporter=default --reporter=json --outputFile.json=$(CURDIR)/$(CACHE)/test/web-e2e.json
 	CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) -json ./... | go run ./internal/testreport $(CACHE)/test/web-unit.json $(CACHE)/test/web-e2e.json
 
+.PHONY: test-go
+test-go: ## Find crypto/tls in programs of every release of Go; fetches a gigabyte
+	go test -count 1 -timeout $(TIMEOUT) ./source/probe/hooks/gobinary -args -every-release
+
 .PHONY: lint
 lint: need-build web/node_modules/.package-lock.json ## Check formatting, vet and lint Go and the console
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
