@@ -1,24 +1,28 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/probe"
 	"github.com/vitrine-ndr/vitrine/source/probe/keylogenv"
 )
 
-// newKeylog is told how to find out why the probe could not be used instead; no error means that it could.
-func newKeylog(probeWorks func() error) *cobra.Command {
+func newKeylog() *cobra.Command {
 	var cfg keylogenv.Config
 	cmd := &cobra.Command{
 		Use:   "keylog",
@@ -38,14 +42,12 @@ The mode is off unless switched on. The keys open recorded traffic: they lie in 
 	on.Flags().BoolVar(&cfg.Services, "services", false, "tell the system's services too; read docs/keylog-mode.md before")
 	cmd.AddCommand(on,
 		keylogCommand("off", "Remove the drop-ins and the keys", &cfg, keylogOff),
-		keylogCommand("status", "Tell how things stand, and whether the probe could work here", &cfg, func(out io.Writer, s *keylogenv.Setup) error {
-			return keylogStatus(out, s, probeWorks())
-		}))
+		keylogCommand("status", "Tell how things stand, and whether the probe could work here", &cfg, keylogStatus))
 	return cmd
 }
 
 // keylogCommand makes one of the commands, which all need the set-up.
-func keylogCommand(name, short string, cfg *keylogenv.Config, do func(io.Writer, *keylogenv.Setup) error) *cobra.Command {
+func keylogCommand(name, short string, cfg *keylogenv.Config, do func(context.Context, io.Writer, *keylogenv.Setup) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: command.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +55,7 @@ func keylogCommand(name, short string, cfg *keylogenv.Config, do func(io.Writer,
 			if err != nil {
 				return command.Usage(cmd, err)
 			}
-			err = do(cmd.OutOrStdout(), s)
+			err = do(cmd.Context(), cmd.OutOrStdout(), s)
 			if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
 				return fmt.Errorf("%w: this needs root", err)
 			}
@@ -62,9 +64,9 @@ func keylogCommand(name, short string, cfg *keylogenv.Config, do func(io.Writer,
 	}
 }
 
-func keylogOn(out io.Writer, s *keylogenv.Setup) error {
+func keylogOn(_ context.Context, out io.Writer, s *keylogenv.Setup) error {
 	changes, err := s.On()
-	printChanges(out, changes)
+	printChanges(out, changes, err)
 	if err != nil || len(changes) == 0 {
 		return err
 	}
@@ -79,29 +81,29 @@ func keylogOn(out io.Writer, s *keylogenv.Setup) error {
 	return nil
 }
 
-func keylogOff(out io.Writer, s *keylogenv.Setup) error {
+func keylogOff(_ context.Context, out io.Writer, s *keylogenv.Setup) error {
 	before, err := s.Status()
 	if err != nil {
 		return err
 	}
 	changes, err := s.Off()
-	printChanges(out, changes)
+	printChanges(out, changes, err)
 	if err == nil && before.Services {
 		fmt.Fprintln(out, "systemd forgets the variable after: systemctl daemon-reexec")
 	}
 	return err
 }
 
-func printChanges(out io.Writer, changes []string) {
+func printChanges(out io.Writer, changes []string, err error) {
 	for _, c := range changes {
 		fmt.Fprintln(out, terminal.Escape(c))
 	}
-	if len(changes) == 0 {
+	if len(changes) == 0 && err == nil {
 		fmt.Fprintln(out, "nothing to change")
 	}
 }
 
-func keylogStatus(out io.Writer, s *keylogenv.Setup, probe error) error {
+func keylogStatus(ctx context.Context, out io.Writer, s *keylogenv.Setup) error {
 	status, err := s.Status()
 	if err != nil {
 		return err
@@ -110,7 +112,7 @@ func keylogStatus(out io.Writer, s *keylogenv.Setup, probe error) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", name, terminal.Escape(fmt.Sprintf(format, args...)))
 	}
-	line("probe", "%s", probeHere(probe))
+	line("probe", "%s", probeHere(ctx))
 	state := "off"
 	switch {
 	case status.Services:
@@ -123,23 +125,45 @@ func keylogStatus(out io.Writer, s *keylogenv.Setup, probe error) error {
 	for _, path := range status.DropIns {
 		line("drop-in", "%s", path)
 	}
-	line("programs", "%d running ones were told of the key file", len(status.Holders))
+	line("programs", "%d of those that run have been told of the key file", len(status.Holders))
 	return w.Flush()
 }
 
 // probeHere tells whether the probe, which is better in every way, could be used instead.
-func probeHere(err error) string {
-	release := "unknown"
+func probeHere(ctx context.Context) string {
+	release := "of unknown version"
 	var name unix.Utsname
 	if err := unix.Uname(&name); err == nil {
-		text, _, _ := bytes.Cut(name.Release[:], []byte{0})
-		release = string(text)
+		release = unix.ByteSliceToString(name.Release[:])
 	}
-	if err != nil {
+	switch err := tryProbe(ctx); {
+	case err == nil:
+		return fmt.Sprintf("works on this kernel, %s: no key-log mode is needed", release)
+	case os.Geteuid() != 0:
+		return fmt.Sprintf("root can find out whether it works on this kernel, %s", release)
+	default:
 		return fmt.Sprintf("does not work on this kernel, %s: %v", release, err)
 	}
-	return fmt.Sprintf("works on this kernel, %s: no key-log mode is needed", release)
 }
+
+// tryProbe starts the probe, and ends it as soon as everything that runs is hooked.
+func tryProbe(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p, err := probe.New(probe.Config{Ready: cancel}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx, nowhere{})
+}
+
+// nowhere takes what a probe sees that is only tried.
+type nowhere struct{}
+
+func (nowhere) Open(*flow.Conn) source.Stream                           { return nowhere{} }
+func (nowhere) Data(flow.Direction, time.Time, []byte) (v flow.Verdict) { return v }
+func (nowhere) Gap(flow.Direction, time.Time, int)                      {}
+func (nowhere) Close(time.Time)                                         {}
 
 func describe(k keylogenv.KeyFile) string {
 	if !k.There {

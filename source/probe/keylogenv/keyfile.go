@@ -76,8 +76,16 @@ func (s *Setup) checkFolders(folder string) error {
 			return fmt.Errorf("look at the key file's folder: %w", err)
 		}
 		owner := int(info.Sys().(*syscall.Stat_t).Uid)
-		if !info.IsDir() || info.Mode().Perm()&0o022 != 0 || owner != 0 && owner != os.Geteuid() {
-			return fmt.Errorf("%s is a link, belongs to user %d or can be written to by others: choose another --file", dir, owner)
+		switch {
+		case !info.IsDir():
+			err = errors.New("is no folder")
+		case owner != 0 && owner != os.Geteuid():
+			err = fmt.Errorf("belongs to user %d", owner)
+		case info.Mode().Perm()&0o022 != 0:
+			err = errors.New("can be written to by others")
+		}
+		if err != nil {
+			return fmt.Errorf("%s %w: choose another --file", dir, err)
 		}
 	}
 	return nil

@@ -185,7 +185,7 @@ func TestRefusals(t *testing.T) {
 			if err := os.Symlink("../home/me/keylog", filepath.Join(root, "run/vitrine-keylog")); err != nil {
 				t.Fatal(err)
 			}
-		}, "is a link"},
+		}, "is no folder"},
 		"another file system": {Config{File: "/run/theirs/all.log"}, func(t *testing.T, root string) {
 			dir := filepath.Join(root, "run/theirs")
 			if err := os.Mkdir(dir, 0o755); err != nil {
