@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (t *Table) place(dir *os.Root, mountNamespace uint64) place {
 		return place{}
 	}
 	p := parseCgroups(text)
-	if p.container != "" || mountNamespace == t.hostNamespace() {
+	if p.container != "" || mountNamespace == t.host {
 		return p
 	}
 	if text, err = readBounded(dir, "mountinfo", maxMounts); err != nil {
@@ -31,14 +32,15 @@ func (t *Table) place(dir *os.Root, mountNamespace uint64) place {
 }
 
 // hostNamespace returns the mount namespace of the host, or else the own one; 0 if neither may be seen.
-func (t *Table) hostNamespace() uint64 {
+func hostNamespace(proc string) uint64 {
 	for _, process := range []string{"1", "self"} {
-		if dir, err := os.OpenRoot(t.proc + "/" + process); err == nil {
-			ns := namespace(dir, "mnt")
-			dir.Close()
-			if ns != 0 {
-				return ns
-			}
+		dir, err := os.OpenRoot(filepath.Join(proc, process))
+		if err != nil {
+			continue
+		}
+		defer dir.Close()
+		if ns := namespace(dir, "mnt"); ns != 0 {
+			return ns
 		}
 	}
 	return 0

@@ -28,6 +28,7 @@ const maxCommandLine = 4 << 10
 // Table reads facts of processes. All methods may be called by several goroutines at once.
 type Table struct {
 	proc       string // where the /proc of the host is
+	host       uint64 // its mount namespace
 	boot       bootTime
 	patience   patience
 	containers *containers
@@ -42,7 +43,7 @@ func New(proc string) *Table {
 	if _, err := os.Stat(host + "/etc"); err != nil {
 		host = ""
 	}
-	return &Table{proc: proc, patience: newPatience(), containers: newContainers(host)}
+	return &Table{proc: proc, host: hostNamespace(proc), patience: newPatience(), containers: newContainers(host)}
 }
 
 // Process is what is known of a process. It does not change: an exec gives a new one.
