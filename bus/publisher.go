@@ -91,6 +91,15 @@ func weight(r *event.Record) int {
 	if w := r.WebSocket; w != nil {
 		n += len(w.Body)
 	}
+	if s := r.SMTP; s != nil {
+		n += listWeight(s.Commands) + listWeight(s.RcptTo)
+		if m := s.Message; m != nil {
+			n += len(m.Body) + listWeight(m.Headers)
+			if m.Text != nil {
+				n += len(m.Text.Body)
+			}
+		}
+	}
 	if u := r.Unknown; u != nil {
 		n += len(u.ToServer) + len(u.ToClient)
 	}
@@ -101,9 +110,12 @@ func messageWeight(m *event.Message) int {
 	if m == nil {
 		return 0
 	}
-	n := len(m.Body)
-	for _, h := range m.Headers {
-		n += len(h)
+	return len(m.Body) + listWeight(m.Headers)
+}
+
+func listWeight(lines []string) (n int) {
+	for _, l := range lines {
+		n += len(l)
 	}
 	return n
 }

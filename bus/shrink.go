@@ -37,6 +37,9 @@ func shrink(r *event.Record, most sizes) *event.Record {
 		shrinkContent(&w.Content, most.body)
 		out.WebSocket = &w
 	}
+	if r.SMTP != nil {
+		out.SMTP = shrinkSMTP(r.SMTP, most)
+	}
 	if r.Unknown != nil { // it never has more than the first bytes
 		u := *r.Unknown
 		u.ToServer, u.ToClient = u.ToServer[:min(len(u.ToServer), most.body)], u.ToClient[:min(len(u.ToClient), most.body)]
@@ -54,6 +57,35 @@ func shrinkMessage(m *event.Message, most sizes) (out *event.Message, cut bool) 
 	c.Headers, c.Trailers = shrinkList(m.Headers, most.headers), shrinkList(m.Trailers, most.headers)
 	shrinkContent(&c.Content, most.body)
 	return &c, len(c.Headers) < len(m.Headers) || len(c.Trailers) < len(m.Trailers)
+}
+
+// shrinkSMTP also cuts the lists of an envelope, which are as long as its sender wants.
+func shrinkSMTP(s *event.SMTP, most sizes) *event.SMTP {
+	c := *s
+	cut := false
+	shrinkLists := func(lists ...*[]string) {
+		for _, l := range lists {
+			out := shrinkList(*l, most.headers)
+			cut = cut || len(out) < len(*l)
+			*l = out
+		}
+	}
+	shrinkLists(&c.Extensions, &c.RcptTo, &c.Refused, &c.Parameters, &c.Commands)
+	if s.Message != nil {
+		m := *s.Message
+		shrinkLists(&m.To, &m.Cc, &m.Attachments, &m.Headers)
+		shrinkContent(&m.Content, most.body)
+		if m.Text != nil {
+			text := *m.Text
+			shrinkContent(&text, most.body)
+			m.Text = &text
+		}
+		c.Message = &m
+	}
+	if cut && c.State != event.HasGap {
+		c.State = event.Truncated
+	}
+	return &c
 }
 
 func shrinkContent(c *event.Content, most int) {

@@ -122,3 +122,18 @@ func TestShrinkCutsEveryBody(t *testing.T) {
 		t.Error("the record itself was changed")
 	}
 }
+
+func TestShrinkCutsMails(t *testing.T) {
+	lines := []string{"12345678", "not more"}
+	r := &event.Record{SMTP: &event.SMTP{RcptTo: lines, State: event.Complete, Message: &event.Mail{
+		Headers: lines, Text: &event.Content{Body: make([]byte, 100)}, Content: event.Content{Body: make([]byte, 100)},
+	}}}
+	got := shrink(r, sizes{body: 10, headers: 10}).SMTP
+	m := got.Message
+	if len(m.Body) != 10 || !m.Truncated || len(m.Text.Body) != 10 || !m.Text.Truncated || len(m.Headers) != 1 || len(got.RcptTo) != 1 || got.State != event.Truncated {
+		t.Errorf("got %+v with %+v", got, m)
+	}
+	if s := r.SMTP; len(s.RcptTo) != 2 || s.State != event.Complete || len(s.Message.Body) != 100 || len(s.Message.Text.Body) != 100 || len(s.Message.Headers) != 2 {
+		t.Error("the record itself was changed")
+	}
+}

@@ -46,7 +46,9 @@ func decrypted(r *event.Record) string {
 var byProcess = []column{
 	{"TIME", 12, func(r *event.Record) string { return r.Time.Local().Format("15:04:05.000") }},
 	{"PROCESS", 20, processName},
-	{"DIR", 3, func(r *event.Record) string { return map[flow.Side]string{flow.ClientSide: "out", flow.ServerSide: "in"}[r.Local] }},
+	{"DIR", 3, func(r *event.Record) string {
+		return map[flow.Side]string{flow.ClientSide: "out", flow.ServerSide: "in"}[r.Local]
+	}},
 	{"HOST", 24, host},
 	{"METHOD", 9, method},
 	{"PATH", 40, path},
@@ -81,8 +83,11 @@ func path(r *event.Record) string {
 }
 
 func status(r *event.Record) string {
-	if r.HTTP != nil {
+	switch {
+	case r.HTTP != nil:
 		return number(r.HTTP.Status)
+	case r.SMTP != nil:
+		return number(r.SMTP.Code)
 	}
 	return ""
 }
@@ -94,6 +99,8 @@ func size(r *event.Record) string {
 		return terminal.Bytes(r.HTTP.Response.Size)
 	case r.WebSocket != nil:
 		return terminal.Bytes(r.WebSocket.Size)
+	case r.SMTP != nil && r.SMTP.Message != nil:
+		return terminal.Bytes(r.SMTP.Message.Size)
 	case r.File != nil:
 		return terminal.Bytes(r.File.Size)
 	}
@@ -157,6 +164,8 @@ func summary(r *event.Record) string {
 		return words(r.DNS.Type, r.DNS.Name, r.DNS.Code, words(r.DNS.Addresses...))
 	case r.WebSocket != nil:
 		return words(r.WebSocket.Direction, r.WebSocket.Opcode, r.WebSocket.Host, terminal.Bytes(r.WebSocket.Size))
+	case r.SMTP != nil:
+		return mail(r.SMTP)
 	case r.File != nil:
 		return words(r.File.Name, r.File.Type, terminal.Bytes(r.File.Size), r.File.SHA256)
 	case r.Conn != nil:
@@ -178,6 +187,18 @@ func processName(r *event.Record) string {
 		return ""
 	}
 	return fmt.Sprintf("%s[%d]", r.Process.Name, r.Process.PID)
+}
+
+// mail says who wrote to whom, or who tried to log in.
+func mail(s *event.SMTP) string {
+	if s.MailFrom == "" {
+		return words(s.Mechanism, s.User, string(s.Login), s.Helo, number(s.Code))
+	}
+	subject := ""
+	if s.Message != nil {
+		subject = s.Message.Subject
+	}
+	return words(s.MailFrom, "to", strings.Join(s.RcptTo, ", "), number(s.Code), subject)
 }
 
 // words joins those that are not empty.

@@ -21,15 +21,16 @@ var Aliases = []Alias{
 	{"ip", []string{"client.ip", "server.ip"}, "IP address of either side"},
 	{"port", []string{"client.port", "server.port"}, "Port of either side"},
 	{"host", []string{"http.host", "tls.sni", "dns.name"}, "Name that was asked for, in any protocol"},
-	{"body", []string{"http.request.body", "http.response.body", "websocket.body", "ftp_data.body"}, "Body of a request, response, message or transfer"},
+	{"body", []string{"http.request.body", "http.response.body", "websocket.body", "smtp.message.text.body", "ftp_data.body"}, "Body of a request, response, message or transfer; of a mail its text"},
 }
 
 // wordFields are where a bare word is sought, the cheap ones first.
 var wordFields = fieldsNamed(
 	"http.host", "tls.sni", "dns.name", "http.url", "http.user_agent", "http.referer", "file.name", "websocket.host", "websocket.url",
+	"smtp.mail_from", "smtp.rcpt_to", "smtp.user", "smtp.message.from", "smtp.message.subject", "smtp.message.attachments",
 	"ftp.user", "ftp.argument", "ftp_data.path", "ftp_data.name",
 	"anomaly.code", "agent", "asset", "process.name", "process.command_line", "container.image", "container.pod", "coverage.library", "coverage.detail", "tls.certificate.subject", "tls.certificate.issuer", "dns.answers",
-	"http.request.headers", "http.response.headers", "http.request.body", "http.response.body", "websocket.body", "ftp_data.body", "unknown.to_server", "unknown.to_client")
+	"http.request.headers", "http.response.headers", "http.request.body", "http.response.body", "websocket.body", "smtp.message.headers", "smtp.message.text.body", "ftp_data.body", "unknown.to_server", "unknown.to_client")
 
 var addressFields = fieldsNamed("client.ip", "server.ip")
 
@@ -48,7 +49,7 @@ func fieldsNamed(names ...string) []*event.Field {
 // isText reports whether a value is found anywhere inside the field instead of having to cover all of it.
 func isText(f *event.Field) bool {
 	switch _, last, _ := cutLast(f.Name); last {
-	case "headers", "trailers", "answers", "authority", "reply":
+	case "headers", "trailers", "answers", "authority", "reply", "commands", "refused":
 		return true
 	}
 	return f.Type == event.TypeBytes
