@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -203,7 +204,7 @@ func login(t *testing.T, command string) (string, error) {
 func TestPrograms(t *testing.T) {
 	ownSystem(t)
 	before := listing(t, "/etc")
-	s := newSetup(t, Config{})
+	s := newSetup(t, Config{File: fmt.Sprintf("/run/keylog-%d/programs.log", os.Getpid())}) // which no process of this machine can know
 	if _, err := s.On(); err != nil {
 		t.Fatal(err)
 	}
