@@ -33,11 +33,10 @@ func FuzzParseStatus(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(own)
-	f.Add([]byte("Uid:\t1\t2\t3\t4\nSeccomp:\t2\n"))
+	f.Add([]byte("Name:\tUid:\\n\nUid:\t1\t2\t3\t4\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		before, after := parseStatus(text), parseStatus(append(bytes.Clone(text), "\nUid:\t1\t2\t3\t4\n"...))
-		if after.uid != 2 || after.seccomp != before.seccomp {
-			t.Errorf("got %+v, then %+v", before, after)
+		if uid := parseStatus(append(bytes.Clone(text), "\nUid:\t1\t2\t3\t4\n"...)); uid != 2 {
+			t.Errorf("got %d", uid)
 		}
 	})
 }

@@ -23,8 +23,8 @@ var usualFolders = []string{
 // libraryNames are how the files of libraries begin that do TLS and that the probe can see into.
 var libraryNames = []string{"libssl.so", "libssl-", "libgnutls.so", "libgnutls-", "libnspr4.so", "libnspr4-", "libboringssl"}
 
-// IsLibrary tells whether a file may be a TLS library by its name, of which only the last part counts.
-func IsLibrary(name string) bool {
+// isLibrary tells whether a file may be a TLS library by its name, of which only the last part counts.
+func isLibrary(name string) bool {
 	name = path.Base(name)
 	for _, prefix := range libraryNames {
 		if strings.HasPrefix(name, prefix) && strings.Contains(name, ".so") {
@@ -43,7 +43,7 @@ func Libraries(root string) []File {
 	seen := map[FileID]bool{}
 	for _, folder := range t.libraryFolders() {
 		for _, name := range t.list(folder) {
-			if !IsLibrary(name) {
+			if !isLibrary(name) {
 				continue
 			}
 			if f, err := t.file(folder + "/" + name); err == nil && !seen[f.ID] && len(files) < maxFiles {

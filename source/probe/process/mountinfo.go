@@ -12,13 +12,13 @@ const maxMounts = 1 << 20
 
 // place returns where a process runs. Where its control groups don't tell (a container without groups of its own, or the one that this
 // program itself runs in, whose groups are named "/" in it) its mounts may.
-func (t *Table) place(dir *os.Root, mountNamespace uint64) place {
+func (t *Table) place(dir *os.Root) place {
 	text, err := readBounded(dir, "cgroup", maxCgroups)
 	if err != nil {
 		return place{}
 	}
 	p := parseCgroups(text)
-	if p.container != "" || mountNamespace == t.host {
+	if p.container != "" || namespace(dir, "mnt") == t.host {
 		return p
 	}
 	if text, err = readBounded(dir, "mountinfo", maxMounts); err != nil {

@@ -50,14 +50,6 @@ func New(proc string) *Table {
 type Process struct {
 	Facts     *flow.Process
 	Container *flow.Container // nil on the host itself
-	// StartTicks is the start in clock ticks since boot: with the pid it names a process for good, whatever the clock does.
-	StartTicks uint64
-	// MountNamespace and NetNamespace are the inode numbers of /proc/PID/ns/mnt and net, 0 where that may not be read.
-	MountNamespace, NetNamespace uint64
-	// Seccomp is 0 without a filter, 1 in strict mode, 2 with filters.
-	Seccomp int
-	// Kernel tells a kernel thread, which runs no program.
-	Kernel bool
 }
 
 // PIDs lists the processes there are, in ascending order.
@@ -108,22 +100,17 @@ func (t *Table) read(pid int) (*Process, error) {
 	if text, err = readBounded(dir, "status", maxStatus); err != nil {
 		return nil, err
 	}
-	status := parseStatus(text)
+	uid := parseStatus(text)
 	name, err := readBounded(dir, "comm", maxStat)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{
-		Facts:          &flow.Process{PID: pid, Name: valid(strings.TrimSuffix(string(name), "\n")), UID: status.uid, Start: t.boot.start(stat.start)},
-		StartTicks:     stat.start,
-		MountNamespace: namespace(dir, "mnt"),
-		NetNamespace:   namespace(dir, "net"),
-		Seccomp:        status.seccomp,
-		Kernel:         stat.flags&kernelThread != 0,
-	}
-	if !p.Kernel {
+	p := &Process{Facts: &flow.Process{
+		PID: pid, Name: valid(strings.TrimSuffix(string(name), "\n")), UID: uid, Start: t.boot.start(stat.start),
+	}}
+	if stat.flags&kernelThread == 0 {
 		p.Facts.Exe, p.Facts.CommandLine = executable(dir), t.commandLine(dir)
-		p.Container = t.containers.find(t.place(dir, p.MountNamespace))
+		p.Container = t.containers.find(t.place(dir))
 	}
 	return p, nil
 }

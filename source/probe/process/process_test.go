@@ -59,11 +59,8 @@ func TestReadChild(t *testing.T) {
 		t.Errorf("started %v, but the test began %v", f.Start, before)
 	}
 	again, err := table.Read(pid)
-	if err != nil || *again.Facts != *f || again.StartTicks != p.StartTicks {
+	if err != nil || *again.Facts != *f {
 		t.Errorf("read again: %+v, %v", again, err)
-	}
-	if p.Kernel || p.MountNamespace == 0 || p.NetNamespace == 0 {
-		t.Errorf("got %+v", p)
 	}
 }
 
@@ -109,7 +106,7 @@ func TestMappedOfChild(t *testing.T) {
 		names = nil
 		for _, f := range files {
 			names = append(names, f.Path)
-			if IsLibrary(f.Path) {
+			if isLibrary(f.Path) {
 				opened, err := f.Open()
 				if err != nil {
 					t.Fatal(err)

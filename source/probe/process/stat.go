@@ -48,25 +48,16 @@ func parseStat(text []byte) (s stat, err error) {
 	return s, nil
 }
 
-// status is what is used of /proc/PID/status.
-type status struct {
-	uid     int // the effective one, by which the kernel and ps judge a process
-	seccomp int
-}
-
-// parseStatus reads the lines "Uid:" and "Seccomp:". The name in the first line can't fake one: the kernel escapes newlines there.
-func parseStatus(text []byte) (s status) {
+// parseStatus returns the effective user of /proc/PID/status, by whom the kernel and ps judge a process, from the line "Uid:". The name in
+// the first line can't fake one: the kernel escapes newlines there.
+func parseStatus(text []byte) (uid int) {
 	for line := range bytes.Lines(text) {
 		key, value, _ := strings.Cut(string(line), ":")
-		fields := strings.Fields(value)
-		switch {
-		case key == "Uid" && len(fields) == 4:
-			s.uid, _ = strconv.Atoi(fields[1])
-		case key == "Seccomp" && len(fields) == 1:
-			s.seccomp, _ = strconv.Atoi(fields[0])
+		if fields := strings.Fields(value); key == "Uid" && len(fields) == 4 {
+			uid, _ = strconv.Atoi(fields[1])
 		}
 	}
-	return s
+	return uid
 }
 
 // maxDrift is how far the wall clock may move against the clock since boot before times are told by its new setting.
