@@ -69,7 +69,7 @@ func (img *image) unwrap(functions []located) []located {
 				continue
 			}
 			functions = slices.DeleteFunc(functions, func(f located) bool { return slices.Contains(names, f.name) })
-			functions = append(functions, located{function{name: strings.Join(names, ", "), addr: to.addr}, entryPoint{program: to.program}})
+			functions = append(functions, located{function{name: strings.Join(names, "/"), addr: to.addr}, entryPoint{program: to.program}})
 		}
 	}
 	return functions
