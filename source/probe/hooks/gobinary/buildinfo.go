@@ -18,7 +18,7 @@ const (
 
 // version returns the version of the Go that made a program.
 func (m *Image) version() (string, error) {
-	segments, err := m.data(true)
+	segments, err := m.segments(writable)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotGo, err)
 	}

@@ -76,11 +76,7 @@ func (m *Image) functions() ([]Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables, err := m.pclntabs(arch)
-	if err != nil {
-		return nil, err
-	}
-	table, text, err := m.module(arch, tables)
+	table, text, err := m.module(arch)
 	if err != nil {
 		return nil, err
 	}

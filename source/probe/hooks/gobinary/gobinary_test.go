@@ -98,6 +98,20 @@ func TestStrip(t *testing.T) {
 	}
 }
 
+// TestConstantsNextToCode maps a program as linkers do that do not give constants a segment of their own.
+func TestConstantsNextToCode(t *testing.T) {
+	t.Parallel()
+	stripped, _ := build{version: "1.26.11"}.make(t)
+	m := load(t, stripped)
+	for i := range m.Segments {
+		m.Segments[i].Exec = !m.Segments[i].Write
+	}
+	found, err := Find(m)
+	if diff := cmp.Diff(find(t, stripped), found); diff != "" || err != nil {
+		t.Errorf("%v: %s", err, diff)
+	}
+}
+
 // TestOtherPrograms has what Find must not take for a program with crypto/tls.
 func TestOtherPrograms(t *testing.T) {
 	hello := testkit.GoBuild(t, "1.22.12", nil, "package main\n\nfunc main() { println(\"crypto/tls.(*Conn).Read\") }\n")

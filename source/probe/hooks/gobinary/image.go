@@ -52,11 +52,16 @@ func (m *Image) architecture() (architecture, error) {
 	return architecture{}, fmt.Errorf("no support for %s", m.Machine)
 }
 
-// data returns the segments without code, or only those that can be written to.
-func (m *Image) data(writable bool) (found []Segment, err error) {
+// Kinds of segments that are searched.
+func writable(s Segment) bool  { return s.Write && !s.Exec }
+func code(s Segment) bool      { return s.Exec }
+func constants(s Segment) bool { return !s.Exec } // and data, where the dynamic linker changes them
+
+// segments returns those of a kind.
+func (m *Image) segments(kind func(Segment) bool) (found []Segment, err error) {
 	size := uint64(0)
 	for _, s := range m.Segments {
-		if s.Exec || writable && !s.Write {
+		if !kind(s) {
 			continue
 		}
 		found = append(found, s)

@@ -28,21 +28,28 @@ type moduledata [mdWords]uint64
 // module returns the table that is the program's own, and runtime.text, from which it counts. Since Go 1.26 the table itself no
 // longer has that, and the section .text begins earlier if C code was linked; only the moduledata has it in all versions. It is
 // found by its first word, and trusted if everything else in it fits the table.
-func (m *Image) module(arch architecture, tables []*pclntab) (*pclntab, uint64, error) {
-	places, err := m.pointersTo(arch, tables)
-	if err != nil {
-		return nil, 0, err
-	}
-	modules, err := m.moduledata(arch, places)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, md := range modules {
-		if i := slices.IndexFunc(tables, md.fits); i >= 0 {
-			return tables[i], md[mdText], nil
+func (m *Image) module(arch architecture) (*pclntab, uint64, error) {
+	reason := errors.New("no function table of a known form")
+	for _, kind := range []func(Segment) bool{constants, code} { // some linkers put constants next to code
+		tables, err := m.pclntabs(arch, kind)
+		if err != nil {
+			return nil, 0, err
 		}
+		if len(tables) == 0 {
+			continue
+		}
+		modules, err := m.moduledata(arch, tables)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, md := range modules {
+			if i := slices.IndexFunc(tables, md.fits); i >= 0 {
+				return tables[i], md[mdText], nil
+			}
+		}
+		reason = errors.New("no module data")
 	}
-	return nil, 0, errors.New("no module data")
+	return nil, 0, reason
 }
 
 // pointersTo returns all places that have, or will have once relocated, the address of one of the tables.
@@ -52,7 +59,7 @@ func (m *Image) pointersTo(arch architecture, tables []*pclntab) (places []uint6
 			places = append(places, addr)
 		}
 	}
-	segments, err := m.data(true)
+	segments, err := m.segments(writable)
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +88,12 @@ func (m *Image) words(s Segment, each func(addr, value uint64)) error {
 	return nil
 }
 
-// moduledata reads what is at the places, and relocates it. What can't be read stays zero.
-func (m *Image) moduledata(arch architecture, places []uint64) ([]moduledata, error) {
+// moduledata reads what begins with the address of one of the tables, and relocates it. What can't be read stays zero.
+func (m *Image) moduledata(arch architecture, tables []*pclntab) ([]moduledata, error) {
+	places, err := m.pointersTo(arch, tables)
+	if err != nil {
+		return nil, err
+	}
 	modules := make([]moduledata, len(places))
 	for i, addr := range places {
 		var b [wordSize * mdWords]byte
@@ -93,7 +104,7 @@ func (m *Image) moduledata(arch architecture, places []uint64) ([]moduledata, er
 			modules[i][word] = binary.LittleEndian.Uint64(b[wordSize*word:])
 		}
 	}
-	err := m.relocations(arch.relative, func(addr, value uint64) {
+	err = m.relocations(arch.relative, func(addr, value uint64) {
 		for i, start := range places {
 			if at := addr - start; at < wordSize*mdWords && at%wordSize == 0 {
 				modules[i][at/wordSize] = value

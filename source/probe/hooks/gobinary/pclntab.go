@@ -36,9 +36,9 @@ type pclntab struct {
 
 // pclntabs finds all that looks like a table: one, if the program does not carry others as data. It is searched for, because a
 // linker of position-independent code may put it into a section with other things.
-func (m *Image) pclntabs(arch architecture) (tables []*pclntab, err error) {
+func (m *Image) pclntabs(arch architecture, kind func(Segment) bool) (tables []*pclntab, err error) {
 	needle := []byte{0xff, 0xff, 0xff, 0, 0, arch.minLC, wordSize} // all of the first word but its first byte
-	segments, err := m.data(false)
+	segments, err := m.segments(kind)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,6 @@ func (m *Image) pclntabs(arch architecture) (tables []*pclntab, err error) {
 		if err != nil {
 			return nil, err
 		}
-	}
-	if len(tables) == 0 {
-		return nil, errors.New("no function table of a known form")
 	}
 	return tables, nil
 }

@@ -49,11 +49,7 @@ func dissect(t testing.TB, path string) (a anatomy) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, err := a.pclntabs(arch)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table, text, err := a.Image.module(arch, tables)
+	table, text, err := a.Image.module(arch)
 	if err != nil {
 		t.Fatal(err)
 	}
