@@ -153,7 +153,7 @@ func (m *machine) measure(now time.Time, r Reading) {
 	if !now.After(m.at) {
 		return
 	}
-	s.CPU, s.Memory = percent(r.CPU-m.last.CPU, now.Sub(m.at)), r.Memory
+	s.CPU, s.Memory = percent(max(0, r.CPU-m.last.CPU), now.Sub(m.at)), r.Memory // what is governed may have begun anew
 	if m.cpu.from.IsZero() && m.cpuOver() {
 		m.cpu = spell{from: m.at, cpu: m.last.CPU}
 	} else if !m.cpu.from.IsZero() && m.meanCPU(now, r) <= m.cfg.CPU {

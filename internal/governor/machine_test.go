@@ -187,6 +187,22 @@ func TestClockThatStandsStill(t *testing.T) {
 	}
 }
 
+// TestUsageThatBeginsAnew has what is governed run in another thread from some moment on.
+func TestUsageThatBeginsAnew(t *testing.T) {
+	d := newDriver(DefaultConfig(false))
+	d.run(load{seconds: 8, cpu: 90})
+	d.used.CPU = 0
+	if d.run(load{seconds: 1, cpu: 90}); d.state.CPU != 0 {
+		t.Errorf("%.0f %% used", d.state.CPU)
+	}
+	if d.run(load{seconds: 9, cpu: 90}); d.actions != nil {
+		t.Errorf("paused too early: %v", d.actions)
+	}
+	if d.run(load{seconds: 1, cpu: 90}); len(d.actions) != 1 {
+		t.Errorf("not paused: %v", d.actions)
+	}
+}
+
 // TestProperties drives machines by random loads: none flaps, none is paused without reason, none lets a load pass that is over for long.
 func TestProperties(t *testing.T) {
 	for seed := range uint64(300) {
