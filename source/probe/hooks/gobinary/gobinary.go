@@ -49,7 +49,8 @@ type Function struct {
 	// is too small, the branch is taken (the flags at Enter tell: CF or ZF on amd64, not C or Z on arm64), the stack grows and the
 	// function begins anew, so that one call comes by twice, with the same arguments but for a stack that moved.
 	Enter uint64
-	// Returns are all the return instructions. Return probes are not for Go: they put an address on a stack that moves.
+	// Returns are all the return instructions. Return probes are not for Go: they put an address on a stack that moves. On amd64 the kernel
+	// single-steps a return; but from where the results are loaded to there, it emulates nothing else either.
 	Returns []uint64
 }
 
