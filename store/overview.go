@@ -102,7 +102,7 @@ func (db *DB) kinds(ctx context.Context, o *Overview, since, until time.Time) er
 				switch k.Kind {
 				case event.KindConn:
 					o.Connections = k.Count
-				case event.KindHTTP, event.KindDNS, event.KindWebSocket:
+				case event.KindHTTP, event.KindDNS, event.KindWebSocket, event.KindSMTP, event.KindFTP:
 					o.Transactions += k.Count
 				}
 			}

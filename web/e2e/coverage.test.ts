@@ -1,7 +1,8 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Console, launch, violations } from "./console";
+import { address, Console, launch, violations } from "./console";
 import { Machine } from "./probe";
+import type { Probe } from "../src/api/types";
 
 let browser: Browser;
 let ui: Console;
@@ -31,6 +32,22 @@ afterEach(async () => {
   expect(await ui.pwned()).toBe(false);
 });
 
+describe("this machine", () => {
+  it("shows what its probe sees, or why there is none", async () => {
+    const { state, detail = "" } = (await (await page.request.get(`${address}/api/v1/probe`)).json()) as Probe;
+    await ui.goto("/coverage");
+    if (state === "off") {
+      await page.getByRole("heading", { name: "The probe is off" }).waitFor();
+      await page.getByText(detail).waitFor();
+      return;
+    }
+    // The browser that looks at the page uses TLS itself.
+    await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("chrom");
+    await rows().filter({ hasText: "chrom" }).first().waitFor();
+    await page.getByRole("heading", { name: "What the kernel allows" }).waitFor();
+  });
+});
+
 describe("a machine with a probe", () => {
   beforeAll(async () => {
     machine = new Machine();
@@ -46,7 +63,7 @@ describe("a machine with a probe", () => {
     for (const part of ["Not seen: unknown library", "key log", "its TLS is Java's own", "store/billing-0"])
       expect(text).toContain(part);
     expect((await names()).slice(0, 2)).toContain("java (1533)");
-    await page.getByText("3 of 5 are seen into (60%)").waitFor();
+    await page.getByText("TLS libraries in them: 5, of which seen into: 3 (60%)").waitFor();
   });
 
   it("sorts and searches", async () => {
@@ -111,13 +128,13 @@ describe("a machine with a probe", () => {
   it("says that it is paused, why, until when, and goes on when told to", async () => {
     machine.probe = {
       ...machine.probe,
-      ...{ state: "paused", reason: "over_cpu", detail: "71 % of a core for 10 s" },
+      ...{ state: "paused", reason: "paused_over_budget", detail: "71 % of a core for 10 s" },
       next_try: new Date(Date.now() + 500_000).toISOString(),
     };
     const alert = page.locator(".ant-alert", { has: page.locator(".probe-paused") });
     await alert.getByText("The probe is paused: no program is seen into").waitFor();
     const text = await alert.innerText();
-    for (const part of ["more processor time", "71 % of a core", "It tries again at"]) expect(text).toContain(part);
+    for (const part of ["CPU and memory budget", "71 % of a core", "It tries again at"]) expect(text).toContain(part);
     await accessible();
     await alert.getByRole("button", { name: "Resume now" }).click();
     await alert.waitFor({ state: "detached" });

@@ -15,21 +15,21 @@ export class Machine {
     memory: 48 << 20,
     memory_limit: 500 << 20,
     capabilities: [
-      { name: "ring_buffer", available: true },
-      { name: "uprobe_multi", available: true },
-      { name: "btf", available: false, detail: "sockets are found without it" },
+      { name: "ring buffer", available: true },
+      { name: "type information", available: false, detail: "connections are looked up in /proc instead" },
+      { name: "multi-uprobe", available: true },
     ],
     libraries: [
       { library: "openssl", version: "3.0.19", path: "/usr/lib/x86_64-linux-gnu/libssl.so.3", hooks: 14, processes: 3 },
-      { library: "go", version: "1.26.0", path: "/usr/local/bin/shop", hooks: 9, processes: 1 },
+      { library: "go", version: "go1.26.0", path: "/usr/local/bin/shop", hooks: 9, processes: 1 },
     ],
-    lost: [{ reason: "ring_full", count: 0 }],
+    lost: [{ reason: "buffer_full", count: 0 }],
   };
   processes: ProcessCoverage[] = [
     entry(812, "nginx", "nginx: worker process", { library: "openssl", version: "3.0.19", bytes: 48_211_330 }),
     entry(4711, "curl", "curl -sS https://example.com/", { library: "openssl", version: "3.0.19", bytes: 1_512 }),
     entry(2201, "shop", "/usr/local/bin/shop --listen :8443", {
-      ...{ library: "go", version: "1.26.0", bytes: 913_004, path: "/usr/local/bin/shop" },
+      ...{ library: "go", version: "go1.26.0", bytes: 913_004, path: "/usr/local/bin/shop" },
       container: { id: "3f1c9a", image: "registry.example.com/shop:1.4", pod: "shop-7d4b-x2x", namespace: "store" },
     }),
     entry(1533, "java", "java -jar billing.jar", {

@@ -7,7 +7,7 @@ import { Clipped, Text } from "../../components/Text";
 
 /** What the probe takes of the machine, what the kernel lets it do, where it has hooks, and what it lost. */
 export function ProbeFacts({ probe }: { probe: Probe }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   return (
     <div className="system-grid">
       <section className="card" aria-labelledby="budget-title">
@@ -25,7 +25,7 @@ export function ProbeFacts({ probe }: { probe: Probe }) {
             <li key={c.name}>
               <span className={c.available ? "state state-good" : "state"}>
                 {c.available ? <CheckCircleFilled aria-hidden /> : <MinusCircleOutlined aria-hidden />}
-                <code>{c.name}</code>
+                <span>{i18n.exists(`coverage.can.${c.name}`) ? t(`coverage.can.${c.name}`) : c.name}</span>
                 <span className="visually-hidden">{c.available ? t("coverage.there") : t("coverage.not_there")}</span>
               </span>
               <span className="muted small">
@@ -76,7 +76,7 @@ function Meter({ value, limit }: { value: number; limit: number }) {
 }
 
 function Losses({ lost }: { lost: Probe["lost"] }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const { count } = useFormat();
   const some = lost.filter((l) => l.count > 0);
   return (
@@ -90,7 +90,7 @@ function Losses({ lost }: { lost: Probe["lost"] }) {
       <ul className="reasons">
         {some.map((l) => (
           <li key={l.reason} className="reason-line counter-loss">
-            <code>{l.reason}</code>
+            <span>{i18n.exists(`coverage.loss.${l.reason}`) ? t(`coverage.loss.${l.reason}`) : l.reason}</span>
             <span>{count(l.count)}</span>
           </li>
         ))}
@@ -104,19 +104,23 @@ function Libraries({ libraries }: { libraries: Probe["libraries"] }) {
   const { count } = useFormat();
   return (
     <>
-      <h3>{t("coverage.libraries")}</h3>
+      <h3 id="libraries-title">{t("coverage.libraries")}</h3>
       {libraries.length === 0 && <p className="muted">{t("coverage.libraries_none")}</p>}
-      <ul className="libraries">
-        {libraries.map((l) => (
-          <li key={`${l.path} ${l.library}`}>
-            <strong>{[l.library, l.version].filter(Boolean).join(" ")}</strong>
-            <Clipped className="mono" text={l.path} />
-            <span className="muted small">
-              {t("coverage.hooks", { hooks: count(l.hooks), processes: count(l.processes) })}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <div className="library-scroll" role="region" aria-labelledby="libraries-title" tabIndex={0}>
+        <ul className="libraries">
+          {libraries
+            .toSorted((a, b) => b.processes - a.processes)
+            .map((l) => (
+              <li key={`${l.path} ${l.library}`}>
+                <strong>{[l.library, l.version].filter(Boolean).join(" ")}</strong>
+                <Clipped className="mono" text={l.path} />
+                <span className="muted small">
+                  {t("coverage.hooks", { hooks: count(l.hooks), processes: count(l.processes) })}
+                </span>
+              </li>
+            ))}
+        </ul>
+      </div>
     </>
   );
 }

@@ -6,6 +6,7 @@ import { DocLink } from "../../components/DocLink";
 import { useErrorText } from "../../components/errors";
 import { useFormat } from "../../components/format";
 import { useMay } from "../../components/permissions";
+import { useReason } from "../../components/reason";
 import { Text } from "../../components/Text";
 
 /** Whether the probe sees anything at all; nothing while it simply runs. */
@@ -44,16 +45,13 @@ function Off({ probe }: { probe: Probe }) {
   );
 }
 
-/** Reasons that are told in the reader's language; the others come with words of the server. */
-const knownReasons = new Set(["over_cpu", "over_memory"]);
-
 function Paused({ probe }: { probe: Probe }) {
   const { t } = useTranslation();
   const { moment } = useFormat();
   const may = useMay();
   const text = useErrorText();
   const resume = useResumeProbe();
-  const known = probe.reason !== undefined && knownReasons.has(probe.reason);
+  const { why } = useReason(probe.reason ?? "");
   return (
     <Alert
       type="warning"
@@ -63,7 +61,7 @@ function Paused({ probe }: { probe: Probe }) {
       description={
         <div className="probe-paused">
           <p>
-            {known && t(`coverage.paused_${probe.reason ?? ""}`)} <Text text={probe.detail ?? ""} />
+            {why} <Text text={probe.detail ?? ""} />
           </p>
           <p>
             {probe.since && t("coverage.paused_since", { time: moment(probe.since) })}{" "}

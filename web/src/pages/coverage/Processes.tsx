@@ -51,6 +51,7 @@ export function Processes({ processes }: { processes: ProcessCoverage[] }) {
       <p className="muted">
         {processes.length > 0 &&
           t("coverage.sum", {
+            processes: count(new Set(processes.map((c) => c.process.pid)).size),
             covered: count(covered),
             all: count(processes.length),
             percent: percent(covered, processes.length) ?? "–",
