@@ -44,35 +44,42 @@ func innerFunctions() []wrappers {
 	}
 }
 
+// inner is an inner function, by its address and what is made for its shape.
+type inner struct {
+	addr    uint64
+	program Program
+}
+
 // unwrap puts inner functions in the place of the wrappers that call them.
 func (img *image) unwrap(functions []located) []located {
 	for _, w := range innerFunctions() {
-		type inner struct {
-			addr    uint64
-			program Program
-		}
-		calledBy := make(map[inner][]string)
-		for _, f := range functions {
-			i := slices.IndexFunc(w.all, func(w wrapper) bool { return w.symbol == f.name })
-			if i < 0 {
-				continue
-			}
-			for _, c := range img.body(f.function).calls() {
-				to := inner{c.target, w.with[w.all[i].counts(c)]}
-				if to.program != "" && !slices.Contains(calledBy[to], f.name) {
-					calledBy[to] = append(calledBy[to], f.name)
-				}
-			}
-		}
-		for to, names := range calledBy {
+		for f, names := range img.callers(&w, functions) {
 			if len(names) < 2 || !slices.Contains(names, w.all[0].symbol) {
 				continue
 			}
 			functions = slices.DeleteFunc(functions, func(f located) bool { return slices.Contains(names, f.name) })
-			functions = append(functions, located{function{name: strings.Join(names, "/"), addr: to.addr}, entryPoint{program: to.program}})
+			functions = append(functions, located{function{name: strings.Join(names, "/"), addr: f.addr}, entryPoint{program: f.program}})
 		}
 	}
 	return functions
+}
+
+// callers returns what may be the inner function, with the wrappers that call it as they should.
+func (img *image) callers(w *wrappers, functions []located) map[inner][]string {
+	names := make(map[inner][]string)
+	for _, f := range functions {
+		i := slices.IndexFunc(w.all, func(w wrapper) bool { return w.symbol == f.name })
+		if i < 0 {
+			continue
+		}
+		for _, c := range img.body(f.function).calls() {
+			to := inner{c.target, w.with[w.all[i].counts(c)]}
+			if to.program != "" && !slices.Contains(names[to], f.name) {
+				names[to] = append(names[to], f.name)
+			}
+		}
+	}
+	return names
 }
 
 // counts returns the argument of a call that is the address of the count, or 0 if the call is not that of the inner function.

@@ -77,7 +77,8 @@ func (in *instruction) target() (uint64, bool) {
 
 // emulated tells whether the kernel emulates the instruction under a uprobe instead of stepping over it, which costs twenty
 // times as much: arch/x86/kernel/uprobes.c, branch_setup_xol_ops and push_setup_xol_ops, as they are since Linux 4.18. Later
-// kernels emulate a few more. Prefixes, which some kernels refuse there, are left to the others.
+// kernels emulate a few more. Left out are prefixes, which some kernels refuse there, and calls: where programs have a shadow
+// stack, not every kernel writes the return address to it too.
 func (in *instruction) emulated() bool {
 	op := in.bytes[0]
 	if op == 0x41 && in.Len == 2 {
@@ -87,7 +88,7 @@ func (in *instruction) emulated() bool {
 	switch {
 	case op >= 0x50 && op <= 0x57, // push
 		op >= 0x70 && op <= 0x7f,                       // jump on a condition, near
-		op == 0xeb, op == 0xe9, op == 0xe8, op == 0x90: // jump, call, nop
+		op == 0xeb, op == 0xe9, op == 0x90: // jump, nop
 		return true
 	case op == 0x0f && in.Len == 6:
 		return in.bytes[1] >= 0x80 && in.bytes[1] <= 0x8f // jump on a condition, far
@@ -120,12 +121,8 @@ func numberOf(arg x86asm.Arg) (int, bool) {
 	return 0, false
 }
 
-// Numbers of registers, as x86asm has them.
-const (
-	rax          = 0
-	stackPointer = 4
-	framePointer = 5
-)
+// stackPointer is the number of rsp.
+const stackPointer = 4
 
 // arguments are the registers in which a function gets its arguments: rdi, rsi, rdx, rcx, r8 (System V ABI, section 3.2.3).
 var arguments = [...]int{7, 6, 2, 1, 8}
