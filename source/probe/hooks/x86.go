@@ -87,7 +87,7 @@ func (in *instruction) emulated() bool {
 	}
 	switch {
 	case op >= 0x50 && op <= 0x57, // push
-		op >= 0x70 && op <= 0x7f,                       // jump on a condition, near
+		op >= 0x70 && op <= 0x7f,           // jump on a condition, near
 		op == 0xeb, op == 0xe9, op == 0x90: // jump, nop
 		return true
 	case op == 0x0f && in.Len == 6:
