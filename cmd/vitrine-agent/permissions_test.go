@@ -155,11 +155,7 @@ func startStrangers(t *testing.T) (home, jail string) {
 		t.Fatal(err)
 	}
 	files := append(regexp.MustCompile(`/\S+`).FindAllString(string(out), -1), openssl)
-	certify := exec.CommandContext(t.Context(), openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stranger.example",
-		"-keyout", filepath.Join(dir, "key.pem"), "-out", filepath.Join(dir, "certificate.pem"))
-	if out, err := certify.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	certificate(t, dir)
 	files = append(files, filepath.Join(dir, "key.pem"), filepath.Join(dir, "certificate.pem"))
 	folders := [2]string{filepath.Join(dir, "home"), filepath.Join(dir, "jail")}
 	for _, folder := range folders {

@@ -77,8 +77,10 @@ type Governor struct {
 	deps    Deps
 	cfg     Config
 	byHand  chan struct{} // Resume was called
-	mu      sync.Mutex    // guards machine
-	machine machine
+	machine machine       // belongs to Run
+
+	mu    sync.Mutex
+	shown State // guarded by mu: of the machine, once what it decided has been done
 }
 
 // New returns a Governor that does nothing until Run.
@@ -87,14 +89,15 @@ func New(cfg Config, deps Deps) *Governor {
 		deps.Read = new(Meter).Read
 	}
 	deps.Log = deps.Log.With("governed", deps.Name)
-	return &Governor{deps: deps, cfg: cfg, byHand: make(chan struct{}, 1), machine: machine{cfg: cfg}}
+	shown := State{Phase: Running, CPULimit: cfg.CPU, MemoryLimit: cfg.Memory}
+	return &Governor{deps: deps, cfg: cfg, byHand: make(chan struct{}, 1), machine: machine{cfg: cfg, state: shown}, shown: shown}
 }
 
-// State tells what is going on. It may be called at any time, by anyone.
+// State tells what is going on: paused means that Pause has returned. It may be called at any time, by anyone.
 func (g *Governor) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.machine.state
+	return g.shown
 }
 
 // Resume ends a pause now, even one for good. It returns before that is done, and does nothing where nothing is paused.
@@ -134,22 +137,22 @@ func (g *Governor) step(decide func(*machine, time.Time, Reading) action) error 
 	if err != nil {
 		return fmt.Errorf("read own usage: %w", err)
 	}
-	g.mu.Lock()
-	do := decide(&g.machine, time.Now(), used)
-	state := g.machine.state
-	g.mu.Unlock()
-	switch do {
+	switch decide(&g.machine, time.Now(), used) {
 	case pause:
-		return g.pause(state)
+		err = g.pause()
 	case resume:
 		g.resume()
 	}
-	return nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shown = g.machine.state
+	return err
 }
 
-func (g *Governor) pause(s State) error {
-	g.deps.Log.Warn("over budget", "state", s.String())
-	if err := g.deps.Pause(s.String()); err != nil {
+func (g *Governor) pause() error {
+	why := g.machine.state.String()
+	g.deps.Log.Warn("over budget", "state", why)
+	if err := g.deps.Pause(why); err != nil {
 		return fmt.Errorf("pause the %s: %w", g.deps.Name, err)
 	}
 	debug.FreeOSMemory() // so that the memory of what was stopped doesn't count against the next try
@@ -157,16 +160,10 @@ func (g *Governor) pause(s State) error {
 }
 
 func (g *Governor) resume() {
-	err := g.deps.Resume()
-	g.mu.Lock()
-	if err != nil {
+	if err := g.deps.Resume(); err != nil {
 		g.machine.failed(time.Now(), err)
-	}
-	state := g.machine.state
-	g.mu.Unlock()
-	if err != nil {
-		g.deps.Log.Error("cannot resume", "error", err, "state", state.String())
+		g.deps.Log.Error("cannot resume", "error", err, "state", g.machine.state.String())
 		return
 	}
-	g.deps.Log.Info("resumed", "state", state.String())
+	g.deps.Log.Info("resumed", "state", g.machine.state.String())
 }

@@ -146,8 +146,7 @@ func (m *machine) enter(p Phase, now, until time.Time) {
 func (m *machine) measure(now time.Time, r Reading) {
 	s := &m.state
 	if m.at.IsZero() {
-		s.Phase, s.Since, s.CPULimit, s.MemoryLimit = Running, now, m.cfg.CPU, m.cfg.Memory
-		m.at, m.last, s.Memory = now, r, r.Memory
+		m.at, m.last, s.Since, s.Memory = now, r, now, r.Memory
 		return
 	}
 	if !now.After(m.at) {
@@ -180,7 +179,7 @@ func (m *machine) meanCPU(now time.Time, r Reading) float64 {
 // tooLong says what has been over the limit for too long; nothing if it is empty.
 func (m *machine) tooLong(now time.Time) string {
 	if at := m.cpu.from; m.cpuOver() && now.Sub(at) >= m.cfg.Over {
-		return fmt.Sprintf("%.0f %% of a core used for %s, the limit is %g %%", m.meanCPU(now, m.last), rounded(now.Sub(at)), m.cfg.CPU)
+		return fmt.Sprintf("%.3g %% of a core used for %s, the limit is %g %%", m.meanCPU(now, m.last), rounded(now.Sub(at)), m.cfg.CPU)
 	}
 	if at := m.mem.from; m.memoryOver() && now.Sub(at) >= m.cfg.Over {
 		return fmt.Sprintf("more than %s of memory used for %s: %d MiB now", m.cfg.Memory, rounded(now.Sub(at)), m.last.Memory>>20)

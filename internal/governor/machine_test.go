@@ -3,6 +3,7 @@ package governor
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ type driver struct {
 }
 
 func newDriver(cfg Config) *driver {
-	d := &driver{machine: machine{cfg: cfg}}
+	d := &driver{machine: New(cfg, Deps{Log: slog.New(slog.DiscardHandler)}).machine}
 	d.note(d.observe(epoch, d.used))
 	return d
 }
