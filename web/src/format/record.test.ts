@@ -60,6 +60,37 @@ describe("a line of the table", () => {
       "A a.example → 192.0.2.1",
     ],
     [
+      "mail",
+      {
+        ...base,
+        kind: "smtp",
+        smtp: {
+          tx: 0,
+          helo: "c.example",
+          mail_from: "a@x",
+          rcpt_to: ["b@y", "c@y"],
+          code: 250,
+          message: { subject: "Hello", size: 9 },
+        },
+      } satisfies Record,
+      { field: "smtp.helo", value: "c.example" },
+      { field: "smtp.code", value: "250" },
+      9,
+      "a@x → b@y, c@y Hello",
+    ],
+    [
+      "refused login",
+      {
+        ...base,
+        kind: "smtp",
+        smtp: { tx: 0, auth_mechanism: "PLAIN", user: "root", login: "refused", code: 535 },
+      } satisfies Record,
+      undefined,
+      { field: "smtp.code", value: "535" },
+      0,
+      "PLAIN root refused",
+    ],
+    [
       "ftp",
       {
         ...base,

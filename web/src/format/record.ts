@@ -32,6 +32,7 @@ export function nameOf(r: Record): Cell | undefined {
     cell("http.host", r.http?.host) ??
     cell("dns.name", r.dns?.name) ??
     cell("websocket.host", r.websocket?.host) ??
+    cell("smtp.helo", r.smtp?.helo) ??
     cell("file.host", r.file?.host) ??
     cell("tls.sni", r.tls?.sni) ??
     (r.coverage && cell("process.name", r.process?.name))
@@ -44,6 +45,7 @@ export function statusOf(r: Record): Cell | undefined {
     cell("http.status", r.http?.status?.toString()) ??
     cell("dns.code", r.dns?.code) ??
     cell("websocket.close_code", r.websocket?.close_code?.toString()) ??
+    cell("smtp.code", r.smtp?.code?.toString()) ??
     cell("ftp.code", r.ftp?.code?.toString())
   );
 }
@@ -52,6 +54,7 @@ export function statusOf(r: Record): Cell | undefined {
 export function sizeOf(r: Record): number | undefined {
   if (r.http) return (r.http.request?.size ?? 0) + (r.http.response?.size ?? 0);
   if (r.websocket) return r.websocket.size ?? 0;
+  if (r.smtp) return r.smtp.message?.size ?? 0;
   if (r.ftp_data) return r.ftp_data.size ?? 0;
   if (r.file) return r.file.size;
   if (r.conn) return (r.conn.bytes_to_server ?? 0) + (r.conn.bytes_to_client ?? 0);
@@ -68,6 +71,7 @@ export function summaryOf(r: Record): string {
   if (r.dns)
     return words(r.dns.type, r.dns.name, r.dns.addresses?.length ? "→ " + r.dns.addresses.join(", ") : r.dns.code);
   if (r.websocket) return words(r.websocket.opcode, r.websocket.direction === "to_server" ? "→" : "←", r.websocket.url);
+  if (r.smtp) return mailOf(r.smtp);
   if (r.ftp) return r.ftp.command ? words(r.ftp.command, r.ftp.argument) : (r.ftp.reply?.[0] ?? "");
   if (r.ftp_data) return words(r.ftp_data.command, r.ftp_data.path ?? r.ftp_data.name, r.ftp_data.type);
   if (r.file) return words(r.file.name, r.file.type, r.file.url);
@@ -79,6 +83,22 @@ export function summaryOf(r: Record): string {
   if (r.conn) return words(r.proto, r.conn.protocols?.join(" › "));
   if (r.unknown) return words(r.proto, r.app_proto);
   return words(r.tls?.version, r.tls?.cipher, r.tls?.alpn);
+}
+
+/** Who wrote to whom, or who tried to log in. */
+function mailOf({
+  mail_from,
+  rcpt_to,
+  message,
+  auth_mechanism,
+  user,
+  login,
+  helo,
+}: NonNullable<Record["smtp"]>): string {
+  const parts = mail_from
+    ? [mail_from, "→", rcpt_to?.join(", "), message?.subject]
+    : [auth_mechanism ?? helo, user, login];
+  return parts.filter(Boolean).join(" ");
 }
 
 /** 192.0.2.1:443 or [2001:db8::1]:443. */

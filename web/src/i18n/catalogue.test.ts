@@ -60,5 +60,5 @@ it("is translated", () => {
     .filter(([key, text]) => chinese.get(key) === text && /[a-z]{3}/.test(text))
     .map(([key]) => key);
   // Names and abbreviations are the same in both.
-  expect(same.filter((key) => !/^(kind\.websocket|fact\.(community_id|pod))$/.test(key))).toEqual([]);
+  expect(same.filter((key) => !/^(kind\.(websocket|smtp)|fact\.(community_id|pod))$/.test(key))).toEqual([]);
 });

@@ -9,6 +9,7 @@ const kinds: Kind[] = [
   "dns",
   "tls",
   "websocket",
+  "smtp",
   "ftp",
   "ftp_data",
   "file",

@@ -21,10 +21,11 @@ interface Props {
   contentType: string;
   /** Name under which the bytes are saved. */
   name: string;
+  extension?: string;
 }
 
 /** A body: its sizes and hash, and its first bytes in the form that suits them. */
-export function Body({ content, contentType, name }: Props) {
+export function Body({ content, contentType, name, extension = "bin" }: Props) {
   const { t } = useTranslation();
   const { bytes } = useFormat();
   if (!content.size && !content.body) return <p className="muted">{t("body.none")}</p>;
@@ -46,7 +47,7 @@ export function Body({ content, contentType, name }: Props) {
         <Alert type="warning" showIcon title={t(`state.${content.state}`)} />
       )}
       {content.body ? (
-        <Shown key={content.body} body={content.body} contentType={contentType} name={name} />
+        <Shown key={content.body} body={content.body} contentType={contentType} file={`${name}.${extension}`} />
       ) : (
         <p className="muted">{t("body.not_kept")}</p>
       )}
@@ -59,7 +60,7 @@ export function Body({ content, contentType, name }: Props) {
 
 type View = "image" | "json" | "text" | "hex";
 
-function Shown({ body, contentType, name }: { body: string; contentType: string; name: string }) {
+function Shown({ body, contentType, file }: { body: string; contentType: string; file: string }) {
   const { t } = useTranslation();
   const raw = useMemo(() => decodeBase64(body), [body]);
   const text = useMemo(() => textOf(raw, contentType), [raw, contentType]);
@@ -89,7 +90,7 @@ function Shown({ body, contentType, name }: { body: string; contentType: string;
           type="text"
           size="small"
           icon={<DownloadOutlined aria-hidden />}
-          onClick={() => save(new Blob([raw], { type: "application/octet-stream" }), `${name}.bin`)}
+          onClick={() => save(new Blob([raw], { type: "application/octet-stream" }), file)}
         >
           {t("body.save")}
         </Button>

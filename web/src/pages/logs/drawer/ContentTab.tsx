@@ -6,10 +6,11 @@ import { CoverageFacts } from "./CoverageFacts";
 import { Fact, Facts } from "./Facts";
 import { FTPDataTab, FTPTab } from "./FTPTab";
 import { HTTPTab } from "./HTTPTab";
+import { SMTPTab } from "./SMTPTab";
 
 /** Says whether an event carries something of what was said. */
 export function hasContent(r: Record): boolean {
-  return [r.http, r.dns, r.websocket, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown, r.coverage].some(
+  return [r.http, r.dns, r.websocket, r.smtp, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown, r.coverage].some(
     (part) => part !== undefined,
   );
 }
@@ -19,6 +20,7 @@ export function ContentTab({ record }: { record: Record }) {
   if (record.http) return <HTTPTab http={record.http} />;
   if (record.dns) return <DNS dns={record.dns} />;
   if (record.websocket) return <WebSocket message={record.websocket} />;
+  if (record.smtp) return <SMTPTab smtp={record.smtp} />;
   if (record.ftp) return <FTPTab ftp={record.ftp} />;
   if (record.ftp_data) return <FTPDataTab transfer={record.ftp_data} />;
   if (record.file) return <File file={record.file} />;

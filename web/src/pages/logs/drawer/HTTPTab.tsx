@@ -2,9 +2,10 @@ import { useTranslation } from "react-i18next";
 import type { HTTP, Message } from "../../../api/types";
 import { useFormat } from "../../../components/format";
 import { Text } from "../../../components/Text";
-import { headerOf, splitHeader } from "../../../format/header";
+import { headerOf } from "../../../format/header";
 import { Body } from "./Body";
 import { Fact, Facts } from "./Facts";
+import { Headers } from "./Headers";
 
 /** The restored request and its response. */
 export function HTTPTab({ http }: { http: HTTP }) {
@@ -79,28 +80,5 @@ function Half({ title, line, message, name }: HalfProps) {
       <Headers title={t("drawer.trailers")} headers={message.trailers ?? []} />
       <Body content={message} contentType={headerOf(message.headers ?? [], "content-type")} name={name} />
     </section>
-  );
-}
-
-function Headers({ title, headers }: { title: string; headers: string[] }) {
-  if (headers.length === 0) return null;
-  return (
-    <table className="headers" aria-label={title}>
-      <tbody>
-        {headers.map((header, i) => {
-          const [name, value] = splitHeader(header);
-          return (
-            <tr key={i}>
-              <th scope="row">
-                <Text text={name} />
-              </th>
-              <td className="break">
-                <Text text={value} />
-              </td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
   );
 }
