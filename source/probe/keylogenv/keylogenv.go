@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 )
 
 // DefaultFile is the key file. It lies in memory, and is gone at the next boot.
@@ -59,20 +58,6 @@ func (s *Setup) folder() string { return filepath.Dir(s.cfg.File) }
 
 // path returns where on this machine a path of the set-up is.
 func (s *Setup) path(name string) string { return filepath.Join("/", s.cfg.Root, name) }
-
-// checkPath allows paths that need no quoting in a shell, in a unit and in tmpfiles.d.
-func checkPath(name string) error {
-	safe := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r)
-	}
-	if !filepath.IsAbs(name) || filepath.Clean(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !safe(r) }) {
-		return fmt.Errorf("key file %q: want an absolute path of letters, digits, dots, hyphens and underscores", name)
-	}
-	if strings.Count(name, "/") < 3 {
-		return fmt.Errorf("key file %q: its folder must be its own, such as that of %s", name, DefaultFile)
-	}
-	return nil
-}
 
 // On sets the mode up, or to rights, and returns what it changed. The key file comes first: nobody is told of a file that is not there.
 func (s *Setup) On() (changes []string, err error) {
@@ -131,33 +116,4 @@ func remove(all []dropIn) (changes []string, err error) {
 		errs = append(errs, err)
 	}
 	return changes, errors.Join(errs...)
-}
-
-// Status is how things stand.
-type Status struct {
-	On       bool // programs are told of the file
-	Services bool // services too
-	File     string
-	DropIns  []string // that are there
-	Keys     KeyFile
-	Holders  []int // processes that have the variable
-}
-
-// Status looks, and changes nothing.
-func (s *Setup) Status() (Status, error) {
-	status := Status{File: s.cfg.File, Holders: holders(procFolder, s.cfg.File)}
-	wanted, unwanted := s.dropIns()
-	for _, d := range slices.Concat(wanted, unwanted) {
-		switch text, err := d.read(); {
-		case err != nil && !errors.Is(err, errForeign):
-			return status, err
-		case text != nil:
-			status.DropIns = append(status.DropIns, d.path)
-			status.On = true
-			status.Services = status.Services || d.services
-		}
-	}
-	var err error
-	status.Keys, err = s.keyFile()
-	return status, err
 }
