@@ -66,7 +66,7 @@ const (
 	GapInRecords       Reason = "gap"                 // packets are missing
 	Midstream          Reason = "midstream"           // the handshake was before the capture
 	NoApplicationData  Reason = "no_application_data" // the connection ended before any was sent
-	Tunnelled          Reason = "tunnelled"           // TLS inside another protocol, which is not opened
+	Tunnelled          Reason = "tunnelled"           // TLS inside TLS, of which the outer one is opened
 	UnsupportedLibrary Reason = "unsupported_library"
 	BypassedByPolicy   Reason = "bypassed_by_policy"
 	PausedOverBudget   Reason = "paused_over_budget"

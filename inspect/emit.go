@@ -52,19 +52,16 @@ func (s *stream) emitAs(protocol string, body event.Body) {
 // emitConn tells of the connection as a whole.
 func (s *stream) emitConn() {
 	c := s.conn
-	protocols := s.protocols
-	if c.TLS != nil {
-		protocols = append([]string{"tls"}, protocols...)
-	}
+	s.noteTLS(false)
 	last := ""
-	if len(protocols) > 0 {
-		last = protocols[len(protocols)-1]
+	if n := len(s.protocols); n > 0 {
+		last = s.protocols[n-1]
 	}
 	s.emitAs(last, &event.Conn{
 		DurationUS:      max(0, s.at.Sub(c.Start).Microseconds()),
 		PacketsToServer: c.Wire[flow.ToServer].Packets, PacketsToClient: c.Wire[flow.ToClient].Packets,
 		BytesToServer: c.Wire[flow.ToServer].Bytes, BytesToClient: c.Wire[flow.ToClient].Bytes,
 		GapBytes:       c.Wire[flow.ToServer].Gaps + c.Wire[flow.ToClient].Gaps,
-		PlaintextBytes: s.plaintext, Protocols: protocols, Transactions: s.events,
+		PlaintextBytes: s.plaintext, Protocols: s.protocols, Transactions: s.events,
 	})
 }

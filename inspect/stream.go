@@ -35,7 +35,8 @@ type stream struct {
 	events    uint64
 	anomalies uint64
 	plaintext uint64
-	protocols []string
+	protocols []string // from the outside in
+	inside    int      // how many of them are not inside TLS, TLS included; 0 if there is none so far
 	ev        event.Event
 }
 
@@ -57,6 +58,7 @@ func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	if s.plaintext == 0 {
 		s.await(at) // it was perhaps not announced yet when it was opened
 	}
+	s.noteTLS(true)
 	s.plaintext += uint64(len(b))
 	s.inspector.stats.plaintext.Add(uint64(len(b)))
 	if len(b) > 0 && !s.over { // an empty datagram says nothing
@@ -194,12 +196,28 @@ func (s *stream) turn() {
 	}
 }
 
+// noteTLS puts TLS among the protocols where it begins: around all others, or, behind STARTTLS and its like, inside what was spoken before,
+// which goes on inside TLS if there is plaintext of it.
+func (s *stream) noteTLS(goesOn bool) {
+	switch {
+	case s.conn.TLS == nil || s.inside > 0:
+	case s.plaintext == 0:
+		s.protocols, s.inside = slices.Insert(s.protocols, 0, "tls"), 1
+	default:
+		s.protocols = append(s.protocols, "tls")
+		s.inside = len(s.protocols)
+		if goesOn && s.parser != nil {
+			s.protocols = append(s.protocols, s.name)
+		}
+	}
+}
+
 func (s *stream) start(p *parse.Protocol) {
 	if p == &s.inspector.cfg.Unknown {
 		s.inspector.stats.unknown.Add(1)
 	}
 	s.name, s.parser = p.Name, p.New(s.out)
-	if !slices.Contains(s.protocols, p.Name) {
+	if !slices.Contains(s.protocols[s.inside:], p.Name) {
 		s.protocols = append(s.protocols, p.Name)
 	}
 }

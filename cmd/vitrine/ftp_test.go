@@ -23,7 +23,7 @@ type dialogue struct{ Commands, Codes []string }
 func TestFTPAgreesWithTshark(t *testing.T) {
 	t.Parallel()
 	tshark := testkit.Need(t, "tshark")
-	site := newFTPSite(t)
+	site := newFTPSite(t, "ftp")
 	file := site.file("traffic.pcapng")
 	stop := capturePackets(t, site.server, file)
 	site.visit(t)
@@ -74,7 +74,7 @@ var transferring = regexp.MustCompile(`^(RETR|STOR|APPE|LIST|NLST)`)
 // TestFTPCommandsAhead compares what lftp does when it waits for each reply with what it does when it does not.
 func TestFTPCommandsAhead(t *testing.T) {
 	t.Parallel()
-	site := newFTPSite(t)
+	site := newFTPSite(t, "ftp")
 	said := map[string][]string{}
 	for name, set := range map[string]string{"waits": "set ftp:sync-mode on;", "ahead": "set ftp:sync-mode off;"} {
 		file := site.file(name + ".pcapng")
@@ -99,12 +99,15 @@ func TestFTPCommandsAhead(t *testing.T) {
 }
 
 // ftpSite is a vsftpd in one namespace, with a folder of its own, and its visitors in another.
-type ftpSite struct{ shop }
+type ftpSite struct {
+	shop
+	scheme string // of its URLs
+}
 
-func newFTPSite(t *testing.T, options ...string) *ftpSite {
+func newFTPSite(t *testing.T, scheme string, options ...string) *ftpSite {
 	t.Helper()
 	vsftpd := testkit.Need(t, "vsftpd")
-	s := &ftpSite{shop{dir: t.TempDir()}}
+	s := &ftpSite{shop{dir: t.TempDir()}, scheme}
 	s.keyLog = s.file("keys.log")
 	if err := os.Chmod(filepath.Dir(s.dir), 0o755); err != nil { // the server's children are not root
 		t.Fatal(err)
@@ -135,7 +138,9 @@ func newFTPSite(t *testing.T, options ...string) *ftpSite {
 	return s
 }
 
-func (s *ftpSite) url(path string) string { return "ftp://" + s.server.IPv4.String() + "/" + path }
+func (s *ftpSite) url(path string) string {
+	return s.scheme + "://" + s.server.IPv4.String() + "/" + path
+}
 
 // visit gets, puts and lists with curl and lftp.
 func (s *ftpSite) visit(t *testing.T) {
@@ -171,8 +176,8 @@ func (s *ftpSite) visit(t *testing.T) {
 
 func (s *ftpSite) lftp(t *testing.T, set string) {
 	t.Helper()
-	s.ftp(t, "lftp", "-u", "anonymous,open-sesame", "-e", set+"set ftp:ssl-allow no; set xfer:clobber yes; lcd "+s.file("down")+
-		"; cd pub; pwd; ls; get big.bin; mget *.txt; cd ../in; put "+s.file("up.bin")+"; rm up.bin; quit", s.server.IPv4.String())
+	s.ftp(t, "lftp", "-u", "anonymous,open-sesame", "-e", "set ftp:ssl-allow no;"+set+"set xfer:clobber yes; lcd "+s.file("down")+
+		"; cd pub; pwd; ls; get big.bin; mget *.txt; cd ../in; put "+s.file("up.bin")+"; rm up.bin; quit", strings.TrimSuffix(s.url(""), "/")) // a path would have it connect before it is told how
 }
 
 func (s *ftpSite) ftp(t *testing.T, program string, args ...string) {

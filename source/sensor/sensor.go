@@ -80,11 +80,13 @@ type Sensor struct {
 	open      list.List // streams whose ciphertext waits for a key, the longest wait first
 	ended     list.List // the same, of connections that have ended: the earliest end first
 	complete  bool      // no key can come any more
-	keys      uint64    // generation of Keys that all of them have tried
-	untried   int       // packets since
-	stats     Stats
-	inputs    counters
-	failed    atomic.Uint64
+	// unanswered is how many bytes are kept of connections that may have begun TLS later.
+	unanswered int
+	keys       uint64 // generation of Keys that all of them have tried
+	untried    int    // packets since
+	stats      Stats
+	inputs     counters
+	failed     atomic.Uint64
 }
 
 // New returns a Sensor that has opened nothing yet.

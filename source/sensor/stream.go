@@ -31,16 +31,19 @@ func (ignored) Data(flow.Direction, time.Time, []byte) flow.Verdict { return flo
 func (ignored) Gap(flow.Direction, time.Time, int)                  {}
 func (ignored) Close(time.Time)                                     {}
 
-// stream is one connection. Its first bytes decide whether it is passed on as it is or through a decrypt.Session.
+// stream is one connection. Its first bytes decide whether it is passed on as it is or through a decrypt.Session; what is passed on as it
+// is may still begin TLS later.
 type stream struct {
 	sensor  *Sensor
 	conn    *flow.Conn
 	next    source.Stream
 	plain   bool // it is not TLS
+	late    late // valid iff plain
 	session *decrypt.Session
-	prefix  [2][]byte // kept until that is decided, less than maxUndecided bytes each
-	missing [2]hole   // before them
-	learnt  int       // revision of the session's facts that conn has
+	roles   flow.Direction // ToClient if who accepted the connection is TLS's client, as in active FTP
+	prefix  [2][]byte      // kept until that is decided, less than maxUndecided bytes each
+	missing [2]hole        // before them
+	learnt  int            // revision of the session's facts that conn has
 
 	list  *list.List    // of the sensor, where the stream waits for a key; nil if it doesn't
 	place *list.Element // in it
@@ -56,9 +59,12 @@ func (s *stream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 		}
 	}
 	if s.plain {
+		if s.conn.Tuple.Proto == flow.TCP && s.hold(dir, at, b) {
+			return flow.Pass
+		}
 		return s.next.Data(dir, at, b)
 	}
-	s.session.Data(dir, at, b)
+	s.session.Data(dir^s.roles, at, b)
 	s.wait(at)
 	s.sensor.makeRoom(at)
 	return flow.Pass
@@ -80,6 +86,9 @@ func (s *stream) decide(dir flow.Direction, at time.Time, b []byte) []byte {
 		return nil
 	case yes:
 		s.session = s.sensor.worker.NewSession(s)
+		if b[0] == byte(handshake.Handshake) && b[handshake.HeaderLen] == byte(handshake.TypeClientHello) {
+			s.roles = dir
+		}
 	case no:
 		s.plain = true
 	}
@@ -110,8 +119,9 @@ type hole struct {
 func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 	switch {
 	case s.session != nil:
-		s.session.Gap(dir, at, n)
+		s.session.Gap(dir^s.roles, at, n)
 	case s.plain:
+		s.release(at)
 		s.next.Gap(dir, at, n)
 	case len(s.prefix[dir]) > 0: // too little to tell, and behind the hole it will not be clearer
 		s.flush(at)
@@ -125,7 +135,9 @@ func (s *stream) Gap(dir flow.Direction, at time.Time, n int) {
 // is told when the key has come, or no longer can.
 func (s *stream) Close(at time.Time) {
 	if s.session == nil {
-		if !s.plain {
+		if s.plain {
+			s.release(at)
+		} else {
 			s.flush(at)
 		}
 		s.next.Close(at)
@@ -169,11 +181,11 @@ func (s *stream) Plain(dir flow.Direction, at time.Time, b []byte) {
 	if s.conn.TLS == nil || s.learnt != s.session.Revision() {
 		s.learn()
 	}
-	s.next.Data(dir, at, b)
+	s.next.Data(dir^s.roles, at, b)
 }
 
 // Lost is where the session tells of plaintext that it could not deliver.
-func (s *stream) Lost(dir flow.Direction, at time.Time, n int) { s.next.Gap(dir, at, n) }
+func (s *stream) Lost(dir flow.Direction, at time.Time, n int) { s.next.Gap(dir^s.roles, at, n) }
 
 // learn puts what the session knows by now into the flow.Conn.
 func (s *stream) learn() {
@@ -201,6 +213,9 @@ func looksLikeTLS(b []byte) likeness {
 	}
 	if h, err := handshake.ParseHeader(b); err != nil || h.Version > handshake.TLS13 || h.Length == 0 {
 		return no
+	}
+	if len(b) == handshake.HeaderLen { // the next byte tells who sends it
+		return undecided
 	}
 	return yes
 }
