@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -60,41 +58,11 @@ func (d *dataFolder) take(dir string) error {
 // close gives the folder up in good order.
 func (d *dataFolder) close() error { return errors.Join(d.lock.Truncate(0), d.lock.Close()) }
 
-// access is how the command line on the same machine reaches a running vitrine up. It lies in the data folder, readable by its
-// owner only.
-type access struct {
-	Server string `json:"server"` // https://address:port
-	Token  string `json:"token"`
-}
-
-const accessFile = "cli.json"
-
-func (a *access) save(dir string) error {
-	text, err := json.Marshal(a)
-	if err != nil {
-		return fmt.Errorf("encode local access: %w", err)
+// dataFolders are where a running vitrine up may have its data: in the folder that VITRINE_DATA names, or where make run and an
+// installation have it.
+func dataFolders() []string {
+	if named := os.Getenv("VITRINE_DATA"); named != "" {
+		return []string{named}
 	}
-	path := filepath.Join(dir, accessFile)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace local access: %w", err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return fmt.Errorf("write local access: %w", err)
-	}
-	return nil
-}
-
-// loadAccess reads what save wrote. ok is false if the folder has none.
-func loadAccess(dir string) (a access, ok bool, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, accessFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return a, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &a)
-	}
-	if err != nil {
-		return a, false, fmt.Errorf("read local access: %w", err)
-	}
-	return a, true, nil
+	return []string{"data", defaultData}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/reassembly"
 	"github.com/vitrine-ndr/vitrine/server"
+	"github.com/vitrine-ndr/vitrine/server/client"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/state"
@@ -239,7 +240,7 @@ func (m *machine) openAccess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := (&access{Server: m.url, Token: secret}).save(m.cfg.Data); err != nil {
+	if err := (&client.Access{Server: m.url, Token: secret}).Save(m.cfg.Data); err != nil {
 		return err
 	}
 	given := os.Getenv("VITRINE_ADMIN_PASSWORD")

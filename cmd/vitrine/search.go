@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/output"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/client"
 )
 
 // pageSize is how many events are asked for at a time.
@@ -36,7 +37,7 @@ func newSearch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search [flags] QUERY",
 		Short: "Search the events of a server",
-		Long: `Print the events that match, the newest first, such as: vitrine search 'decrypted:yes and http.status:404'.
+		Long: `Print the events that match, the newest first, such as: vitrine search 'decrypted:yes and http.Status:404'.
 Headers and bodies come with --full only: the server's audit trail has a record of each event whose content somebody looked at.
 VITRINE_SERVER and VITRINE_TOKEN name the server; without them it is the one that runs on this machine.`,
 		Args: command.Args(cobra.ExactArgs(1)),
@@ -66,12 +67,12 @@ func search(cmd *cobra.Command, o *searchOptions, text string) error {
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	client, err := newAPIClient(o.ca)
+	server, err := client.New(o.ca, dataFolders()...)
 	if err != nil {
 		return err
 	}
-	if err := searchPages(cmd.Context(), client, o, text, out); err != nil {
-		if p, ok := errors.AsType[*problem](err); ok && p.status == http.StatusUnprocessableEntity {
+	if err := searchPages(cmd.Context(), server, o, text, out); err != nil {
+		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusUnprocessableEntity {
 			return &command.UsageError{Err: explain(p, text)}
 		}
 		return err
@@ -80,18 +81,18 @@ func search(cmd *cobra.Command, o *searchOptions, text string) error {
 }
 
 // searchPages writes up to the limit of events.
-func searchPages(ctx context.Context, client *apiClient, o *searchOptions, text string, out *output.Writer) error {
+func searchPages(ctx context.Context, server *client.Client, o *searchOptions, text string, out *output.Writer) error {
 	q := url.Values{"q": {text}, "since": {o.since}}
 	for left := o.limit; left > 0; {
 		q.Set("limit", strconv.Itoa(min(left, pageSize)))
 		var page api.Events
-		if err := client.get(ctx, "/api/v1/events", q, &page); err != nil {
+		if err := server.Get(ctx, "/api/v1/events", q, &page); err != nil {
 			return err
 		}
 		for _, r := range page.Events {
 			if o.full {
 				full := new(event.Record)
-				if err := client.get(ctx, "/api/v1/events/"+r.ID.String(), nil, full); err != nil {
+				if err := server.Get(ctx, "/api/v1/events/"+r.ID.String(), nil, full); err != nil {
 					return fmt.Errorf("read event %s: %w", r.ID, err)
 				}
 				r = full
@@ -117,7 +118,7 @@ type place struct {
 }
 
 // explain shows the search with carets below what is wrong.
-func explain(p *problem, text string) error {
+func explain(p *client.Problem, text string) error {
 	if len(p.Errors) == 0 || p.Errors[0].Location != "query.q" {
 		return p
 	}

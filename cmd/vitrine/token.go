@@ -18,6 +18,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/client"
 )
 
 const tokensPath = "/api/v1/tokens"
@@ -74,7 +75,7 @@ func createToken(cmd *cobra.Command, ca string, o *tokenOptions) error {
 	case o.expires < 0 || o.expires == 0 && cmd.Flags().Changed("expires"):
 		return command.Usage(cmd, errors.New("--expires must be more than 0"))
 	}
-	client, err := newAPIClient(ca)
+	server, err := client.New(ca, dataFolders()...)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func createToken(cmd *cobra.Command, ca string, o *tokenOptions) error {
 		wanted.Expires = &end
 	}
 	var issued api.IssuedToken
-	if err := client.call(cmd.Context(), http.MethodPost, tokensPath, nil, wanted, &issued); err != nil {
+	if err := server.Call(cmd.Context(), http.MethodPost, tokensPath, nil, wanted, &issued); err != nil {
 		return refusedUse(cmd, err)
 	}
 	t := issued.Token
@@ -96,8 +97,8 @@ func createToken(cmd *cobra.Command, ca string, o *tokenOptions) error {
 
 // refusedUse makes wrong usage of what the server finds wrong with the request.
 func refusedUse(cmd *cobra.Command, err error) error {
-	p, ok := errors.AsType[*problem](err)
-	if !ok || p.status != http.StatusUnprocessableEntity {
+	p, ok := errors.AsType[*client.Problem](err)
+	if !ok || p.Status != http.StatusUnprocessableEntity {
 		return err
 	}
 	text := p.Detail
@@ -125,12 +126,12 @@ func newTokenList(ca *string) *cobra.Command {
 			if format != "json" && format != "table" {
 				return command.Usage(cmd, fmt.Errorf("unknown output format %q: want json or table", format))
 			}
-			client, err := newAPIClient(*ca)
+			server, err := client.New(*ca, dataFolders()...)
 			if err != nil {
 				return err
 			}
 			var list api.Tokens
-			if err := client.get(cmd.Context(), tokensPath, nil, &list); err != nil {
+			if err := server.Get(cmd.Context(), tokensPath, nil, &list); err != nil {
 				return err
 			}
 			if format == "json" {
@@ -183,11 +184,11 @@ func newTokenRevoke(ca *string) *cobra.Command {
 		Long:  "End a token at once, and those that were made with it. vitrine token list shows the ids.",
 		Args:  command.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := newAPIClient(*ca)
+			server, err := client.New(*ca, dataFolders()...)
 			if err != nil {
 				return err
 			}
-			if err := client.call(cmd.Context(), http.MethodDelete, tokensPath+"/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
+			if err := server.Call(cmd.Context(), http.MethodDelete, tokensPath+"/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.ErrOrStderr(), "token", terminal.Escape(args[0]), "revoked")

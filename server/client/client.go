@@ -1,4 +1,6 @@
-package main
+// Package client asks a Vitrine server as the command line does: requests go in, answers come out, and refusals as what the server said
+// of them. It knows how to find the server that runs on the same machine, and nothing of what is asked.
+package client
 
 import (
 	"bytes"
@@ -24,19 +26,19 @@ const (
 	maxAnswer   = 256 << 20
 )
 
-// apiClient asks a Vitrine server.
-type apiClient struct {
+// Client asks a Vitrine server.
+type Client struct {
 	http   *http.Client
 	server string
 	token  string
 }
 
-// newAPIClient finds the server: the one in VITRINE_SERVER, with VITRINE_TOKEN, or else the one that runs on this machine with a
-// data folder that this user may read. ca names a PEM file of authorities, in place of the system's.
-func newAPIClient(ca string) (*apiClient, error) {
-	c := &apiClient{server: os.Getenv("VITRINE_SERVER"), token: os.Getenv("VITRINE_TOKEN")}
+// New finds the server: the one in VITRINE_SERVER, with VITRINE_TOKEN, or else the one that runs on this machine with a
+// data folder among these that this user may read. ca names a PEM file of authorities, in place of the system's.
+func New(ca string, folders ...string) (*Client, error) {
+	c := &Client{server: os.Getenv("VITRINE_SERVER"), token: os.Getenv("VITRINE_TOKEN")}
 	if c.server == "" {
-		dir, a, err := findAccess()
+		dir, a, err := findAccess(folders)
 		if err != nil {
 			return nil, err
 		}
@@ -78,29 +80,25 @@ func readAuthorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// findAccess looks for a running vitrine up: in the folder that is named by VITRINE_DATA, or where make run and an installation have it.
-func findAccess() (dir string, a access, err error) {
-	dirs := []string{"data", defaultData}
-	if named := os.Getenv("VITRINE_DATA"); named != "" {
-		dirs = []string{named}
-	}
-	for _, dir := range dirs {
+// findAccess looks for a running vitrine up in data folders.
+func findAccess(folders []string) (dir string, a Access, err error) {
+	for _, dir := range folders {
 		a, ok, err := loadAccess(dir)
 		if ok || err != nil {
 			return dir, a, err
 		}
 	}
-	return "", a, fmt.Errorf("no running Vitrine found in %q: set VITRINE_DATA to its data folder, or VITRINE_SERVER and VITRINE_TOKEN", dirs)
+	return "", a, fmt.Errorf("no running Vitrine found in %q: set VITRINE_DATA to its data folder, or VITRINE_SERVER and VITRINE_TOKEN", folders)
 }
 
-// get asks for a path and reads the answer into out.
-func (c *apiClient) get(ctx context.Context, path string, query url.Values, out any) error {
-	return c.call(ctx, http.MethodGet, path, query, nil, out)
+// Get asks for a path and reads the answer into out.
+func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
+	return c.Call(ctx, http.MethodGet, path, query, nil, out)
 }
 
-// call sends a request, with in as its body unless it is nil, and reads the answer into out unless that is nil. An answer that is
-// no success is a *problem.
-func (c *apiClient) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+// Call sends a request, with in as its body unless it is nil, and reads the answer into out unless that is nil. An answer that is
+// no success is a *Problem.
+func (c *Client) Call(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var payload io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -125,10 +123,10 @@ func (c *apiClient) call(ctx context.Context, method, path string, query url.Val
 	return c.read(resp, out)
 }
 
-func (c *apiClient) read(resp *http.Response, out any) error {
+func (c *Client) read(resp *http.Response, out any) error {
 	body := io.LimitReader(resp.Body, maxAnswer)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		p := &problem{status: resp.StatusCode}
+		p := &Problem{Status: resp.StatusCode}
 		if err := json.NewDecoder(body).Decode(&p.ErrorModel); err != nil {
 			p.Detail = resp.Status
 		}
@@ -143,10 +141,10 @@ func (c *apiClient) read(resp *http.Response, out any) error {
 	return nil
 }
 
-// problem is an answer by which the server refuses.
-type problem struct {
+// Problem is an answer by which the server refuses.
+type Problem struct {
 	huma.ErrorModel
-	status int
+	Status int
 }
 
-func (p *problem) Error() string { return p.Detail }
+func (p *Problem) Error() string { return p.Detail }
