@@ -7,6 +7,17 @@ struct go_stack {
 	u64 low, high;
 };
 
+// go_restarts tells whether the function is about to get a larger stack, and to begin again. The program is at the branch behind the
+// comparison that every Go function begins with: jbe, or b.ls.
+static __always_inline int go_restarts(struct pt_regs *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return ctx->flags & (1 | 1 << 6); // carry, zero
+#else
+	return !(ctx->pstate & 1 << 29) || ctx->pstate & 1 << 30; // carry, zero
+#endif
+}
+
 static __always_inline int go_begin(struct pt_regs *ctx, u8 direction)
 {
 	u64 thread = bpf_get_current_pid_tgid();
@@ -15,6 +26,8 @@ static __always_inline int go_begin(struct pt_regs *ctx, u8 direction)
 	struct call call = {.handle = GO_ARG1(ctx), .buffer = GO_ARG2(ctx), .fd = -1, .direction = direction};
 	struct go_stack stack;
 
+	if (go_restarts(ctx))
+		return 0;
 	if (!process || read_user(&stack, sizeof(stack), (void *)key.g))
 		return 0;
 	if (process->verdict == ASK)
