@@ -42,6 +42,13 @@ func All() []Conversation {
 			toS, "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x04shop\x07example\x00\x00\x01\x00\x01",
 			toC, "\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x04shop\x07example\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\xc0\x00\x02\x01",
 		)},
+		{"ftp", flow.TCP, steps(
+			toC, "220-Welcome to\r\n220 ftp.example\r\n",
+			toS, "USER ann\r\n", toC, "331 Password?\r\n", toS, "PASS xyzzy\r\n", toC, "230 Hello.\r\n",
+			toS, "PWD\r\n", toC, "257 \"/home/ann\"\r\n", toS, "DELE a.txt\r\n", toC, "550 There is none.\r\n",
+			toS, "EPSV\r\n", toC, "229 ok (|||2121|)\r\n", toS, "RETR b.txt\r\n", toC, "150 Here it comes (5 bytes).\r\n", toC, "226 Done.\r\n",
+			toS, "QUIT\r\n", toC, "221 Goodbye.\r\n",
+		)},
 		{"unknown", flow.TCP, steps(toS, "\x01\x02 no protocol\n", toC, "\x03 neither\n")},
 	}
 }

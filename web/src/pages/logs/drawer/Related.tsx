@@ -12,12 +12,21 @@ import { useLogsState } from "../state";
 
 const ever = { since: allTime, until: "" };
 
+/** Finds the events of the same connection; of FTP, those of the control connection and of its transfers. */
+function related(r: Record): string {
+  const id = r.conn_id ?? "";
+  const terms = [term("conn_id", id)];
+  if (r.app_proto === "ftp") terms.push(term("ftp_data.control_id", id));
+  if (r.ftp_data?.control_id) terms.push(term("conn_id", r.ftp_data.control_id));
+  return terms.join(" or ");
+}
+
 /** The other events of the same connection. */
 export function Related({ record, run }: { record: Record; run: (q: string) => void }) {
   const { t } = useTranslation();
   const { exact } = useFormat();
   const [, change] = useLogsState();
-  const q = term("conn_id", record.conn_id ?? "");
+  const q = related(record);
   const events = useEvents(q, ever);
   if (events.error) return <ErrorBox error={events.error} retry={events.refetch} />;
   if (events.isPending) return <Spin />;
