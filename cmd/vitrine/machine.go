@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/server"
 	"github.com/vitrine-ndr/vitrine/server/client"
 	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/probe/keylogenv"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/state"
 	"github.com/vitrine-ndr/vitrine/store"
@@ -101,8 +102,11 @@ func (m *machine) openFolder(context.Context) (err error) {
 	return nil
 }
 
-// keyLogs are the files and folders of key logs that are followed: a folder of our own, and what was asked for.
-func (m *machine) keyLogs() []string { return append([]string{m.cfg.path("keylog")}, m.cfg.KeyLogs...) }
+// keyLogs are the files and folders of key logs that are followed: a folder of our own, that of this machine's programs in key-log mode,
+// and what was asked for.
+func (m *machine) keyLogs() []string {
+	return append([]string{m.cfg.path("keylog"), keylogenv.DefaultFile}, m.cfg.KeyLogs...)
+}
 
 func (m *machine) openListener(ctx context.Context) (err error) {
 	if m.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", m.cfg.Listen); err != nil {

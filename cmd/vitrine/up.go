@@ -19,6 +19,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/source/probe/keylogenv"
 )
 
 // storeConsumer is the durable name under which events reach the store.
@@ -163,6 +164,7 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 			return f(ctx)
 		})
 	}
+	source("key file", func(ctx context.Context) error { return keylogenv.Keep(ctx, keylogenv.DefaultFile, m.log) })
 	for _, path := range m.keyLogs() {
 		source("key log "+path, func(ctx context.Context) error { return keylog.Follow(ctx, path, m.keys, m.log) })
 	}
