@@ -27,6 +27,7 @@ type facts struct {
 	tx                        uint64
 	offset, size              int64
 	sized, ascii              bool
+	failed                    bool // the server says so
 }
 
 // set notes the command that the transfer is of.
@@ -51,6 +52,16 @@ func (t *transfer) expect(size int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.facts.size, t.facts.sized = size, true
+}
+
+// fail notes that the server has refused or broken off the transfer.
+func (t *transfer) fail() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.facts.failed = true
 }
 
 func (t *transfer) get() facts {
@@ -117,7 +128,7 @@ func (d *data) open(dir flow.Direction) bool {
 // End tells of the transfer. A file is one that was sent by name; a list is none.
 func (d *data) End() {
 	f := d.of.get()
-	if d.sink == nil && f.command == "" {
+	if d.sink == nil && (f.command == "" || f.failed) {
 		return
 	}
 	e := &event.FTPData{
@@ -130,7 +141,7 @@ func (d *data) End() {
 		e.Direction = d.dir.String()
 	}
 	e.Content = d.sink.Finish(event.Complete)
-	if e.State == event.Complete && f.sized && !f.ascii && f.offset == 0 && e.Size < f.size {
+	if e.State == event.Complete && (f.failed || f.sized && !f.ascii && f.offset == 0 && e.Size < f.size) {
 		e.State, e.SHA256 = event.Truncated, ""
 	}
 	d.out.Emit(e)

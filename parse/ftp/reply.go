@@ -162,8 +162,11 @@ func (p *parser) settle(c *command, code uint16, lines []string) {
 	case "PASV", "EPSV", "PORT", "EPRT":
 		p.agree(c, code, lines[len(lines)-1])
 	}
-	if c.transfer != nil && good {
+	switch {
+	case c.transfer != nil && good:
 		p.next = nil // it has taken place: the next one is announced anew
+	case code >= 400:
+		c.transfer.fail()
 	}
 }
 
