@@ -28,7 +28,7 @@ func (p *parser) openMessage() {
 // beginData begins to take what follows DATA.
 func (p *parser) beginData() func(*parser, *side, []byte) (int, bool) {
 	p.openMessage()
-	p.inData, p.holed, p.line = true, p.missed, afterCRLF
+	p.inData, p.holed, p.line, p.literal, p.regular = true, p.missed, afterCRLF, false, false
 	if p.missed {
 		p.missed, p.line = false, noEnd
 		p.tx.message.Gap(0)
@@ -37,7 +37,7 @@ func (p *parser) beginData() func(*parser, *side, []byte) (int, bool) {
 }
 
 // data takes a line of a message, or what there is of it. A dot at its beginning was added for transfer, and a line of nothing
-// else is the end (RFC 5321 section 4.5.2).
+// else is the end (RFC 5321 section 4.5.2). With other line ends around it, the server's next reply says whether it is.
 func (p *parser) data(s *side, b []byte) (int, bool) {
 	if b[0] == '.' && p.line >= afterLF {
 		switch rest := b[1:]; {
@@ -46,8 +46,9 @@ func (p *parser) data(s *side, b []byte) (int, bool) {
 		case bytes.HasPrefix(rest, []byte("\r\n")) && p.line == afterCRLF:
 			p.endMessage(s, event.Complete)
 			return 3, true
-		case rest[0] == '\n' || bytes.HasPrefix(rest, []byte("\r\n")):
-			p.note(smuggling)
+		case !p.literal && (rest[0] == '\n' || bytes.HasPrefix(rest, []byte("\r\n"))):
+			p.await(s, endOfData)
+			return 0, true
 		}
 		if p.line == afterCRLF {
 			p.line = noEnd
@@ -77,7 +78,7 @@ func (p *parser) checkLine(b []byte) {
 	}
 	switch {
 	case ended && (cr || p.line == afterCR && len(b) == 1):
-		p.line = afterCRLF
+		p.line, p.regular = afterCRLF, true
 	case ended:
 		p.note(bareLF)
 		p.line = afterLF
@@ -96,6 +97,32 @@ func (p *parser) endMessage(s *side, state event.State) {
 		p.ask(pending{verb: endOfData, line: -1})
 	}
 	p.finish()
+}
+
+// endsEarly reports whether a lone dot with other line ends than CR LF is the end of the message after all, now that the server has
+// replied to something. If the client has sent the regular end too, it is taken for that.
+func (p *parser) endsEarly(s *side) bool {
+	if bytes.Contains(s.waiting, []byte("\r\n.\r\n")) {
+		return false
+	}
+	n := bytes.IndexByte(s.waiting, '\n') + 1
+	if p.regular && n < len(s.waiting) {
+		p.note(smuggling)
+	}
+	s.waiting = s.waiting[n:]
+	s.ahead += n
+	p.endMessage(s, event.Complete)
+	p.resume((*parser).command)
+	return true
+}
+
+// goOn takes such a dot for a part of the message, and all others that follow.
+func (p *parser) goOn() func(*parser, *side, []byte) (int, bool) {
+	p.note(smuggling)
+	if p.literal = true; p.doubtful { // a reply that said otherwise may be missing
+		p.tx.message.Gap(0)
+	}
+	return (*parser).data
 }
 
 // closeMessage takes what is known of the message.
@@ -149,6 +176,7 @@ func (p *parser) gapInMessage(n int) {
 	case p.inData:
 		t.message.Gap(n)
 		p.line, p.holed = noEnd, true
+		s.state, s.waitsFor = (*parser).data, ""
 	case s.waitsFor == "DATA":
 		p.missed = true
 	}

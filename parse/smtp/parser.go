@@ -29,6 +29,8 @@ type parser struct {
 	inData   bool    // a message is being sent behind DATA
 	missed   bool    // its beginning was not seen
 	holed    bool    // something in it was not seen, which may be its end
+	literal  bool    // a lone dot in it ends it with the right line ends only
+	regular  bool    // a line of it ended in CR LF
 	line     lineEnd // what comes before its next byte
 	chunk    int64   // bytes that are still to come of a BDAT command
 	last     bool    // and the message ends with them
@@ -141,6 +143,8 @@ func (p *parser) assume() {
 			}
 		case "STARTTLS":
 			p.secure()
+		case endOfData:
+			next = p.goOn()
 		}
 		p.resume(next)
 	}

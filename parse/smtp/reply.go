@@ -129,6 +129,17 @@ func (p *parser) unasked(r *reply) {
 		p.answer(r)
 		return
 	}
+	if s.waitsFor == endOfData {
+		if p.endsEarly(s) {
+			p.answer(r)
+			return
+		}
+		p.resume(p.goOn())
+		if p.tx != t { // this was the end that the server has replied to
+			p.answer(r)
+			return
+		}
+	}
 	if r.code < 400 && !p.doubtful {
 		p.note(unexpectedReply)
 	}

@@ -6,6 +6,7 @@ package smtp
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse"
@@ -43,16 +44,36 @@ func probe(dir flow.Direction, b []byte) parse.Match {
 	if dir == flow.ToClient {
 		return probeGreeting(b)
 	}
-	if !startsAny(bytes.ToUpper(b[:min(len(b), 4)]), "EHLO", "HELO", "LHLO") {
+	for len(b) > 0 {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		verb, _, ended := bytes.Cut(bytes.TrimSuffix(line, []byte("\r")), []byte(" "))
+		verb = bytes.ToUpper(verb[:min(len(verb), 5)])
+		switch first, others := []string{"EHLO", "HELO", "LHLO"}, []string{"MAIL", "NOOP", "RSET", "QUIT", "HELP"}; {
+		case !whole && !ended && startsAny(verb, append(first, others...)...):
+			return parse.Maybe
+		case slices.Contains(first, string(verb)):
+			return parse.Yes
+		case string(verb) == "MAIL" && ended:
+			return probeMail(line[len("MAIL "):], whole)
+		case !slices.Contains(others[1:], string(verb)): // those that other protocols have too
+			return parse.No
+		}
+		b = rest
+	}
+	return parse.Maybe
+}
+
+// probeMail wants a sender.
+func probeMail(arg []byte, whole bool) parse.Match {
+	const from = "FROM:"
+	arg = bytes.ToUpper(arg[:min(len(arg), len(from))])
+	switch {
+	case string(arg) == from:
+		return parse.Yes
+	case whole || !startsAny(arg, from):
 		return parse.No
 	}
-	switch {
-	case len(b) <= 4:
-		return parse.Maybe
-	case b[4] == ' ' || b[4] == '\r' || b[4] == '\n':
-		return parse.Yes
-	}
-	return parse.No
+	return parse.Maybe
 }
 
 // probeGreeting wants a reply that servers begin with.
