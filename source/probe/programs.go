@@ -19,6 +19,7 @@ type program struct {
 	container *flow.Container
 	known     bool // facts were read, not guessed
 	decision  filter.Decision
+	judged    bool // the kernel was told of the decision
 	plaintext atomic.Uint64
 }
 
@@ -73,10 +74,12 @@ func (ps *programs) generation() int {
 	return ps.rules
 }
 
-// decide asks the filter about a process. Valid iff mu is held.
+// decide asks the filter about a process. The kernel is told of each process once at least: it tells when one that it knows becomes
+// another program. Valid iff mu is held.
 func (ps *programs) decide(p *program) {
 	before := p.decision.Verdict
-	if p.decision = ps.filter.Process(p.facts, p.container); p.decision.Verdict != before {
+	if p.decision = ps.filter.Process(p.facts, p.container); p.decision.Verdict != before || !p.judged {
+		p.judged = true
 		ps.judge(p.pid, p.decision.Verdict)
 	}
 }

@@ -38,6 +38,7 @@ type library struct {
 	stamp     stamp
 	hooks     attachment
 	permanent bool // of the host: hooked whether or not a process uses it
+	written   bool // to, while there were hooks in it: it is to be looked at again
 	users     map[int]struct{}
 	idle      time.Time // since when nobody uses it
 }
@@ -183,6 +184,13 @@ func (s *scanner) cover(pid int, l *library) {
 	s.coverage.set(p, l, reason, detail)
 }
 
+// coverUsers tells of all processes that use a library. Valid iff mu is held.
+func (s *scanner) coverUsers(l *library) {
+	for pid := range l.users {
+		s.cover(pid, l)
+	}
+}
+
 // coverAll tells of all processes anew.
 func (s *scanner) coverAll() {
 	s.mu.Lock()
@@ -205,6 +213,11 @@ func (s *scanner) plain(key fileKey) {
 // library returns what is known of a file, which is looked at first if it is new. Valid iff mu is held.
 func (s *scanner) library(f process.File) *library {
 	if l := s.files[f.ID]; l != nil {
+		if l.written {
+			l.written = false
+			s.look(l, f)
+			s.coverUsers(l)
+		}
 		return l
 	}
 	if len(s.files) >= maxFiles {
@@ -292,11 +305,14 @@ func (s *scanner) checkFiles(now time.Time) {
 			continue
 		}
 		changed := stampOf(l.file) != l.stamp
-		if changed {
-			s.log.Warn("a hooked library was written to: its hooks are taken out", "path", l.path)
-		}
 		unused := len(l.users) == 0 && !l.permanent && now.Sub(l.idle) > rescanTime
-		if changed || unused || len(l.users) == 0 && deleted(l.file) {
+		switch {
+		case changed:
+			s.log.Warn("a hooked library was written to: its hooks are taken out", "path", l.path)
+			s.release(l)
+			l.written, l.reason, l.detail = true, event.AttachFailed, "the library was written to while it was in use"
+			s.coverUsers(l)
+		case unused || len(l.users) == 0 && deleted(l.file):
 			s.release(l)
 			delete(s.files, id)
 		}
@@ -348,9 +364,7 @@ func (s *scanner) pause(paused bool) error {
 		if !paused {
 			s.hook(l)
 		}
-		for pid := range l.users {
-			s.cover(pid, l)
-		}
+		s.coverUsers(l)
 	}
 	return nil
 }

@@ -165,10 +165,10 @@ int process_exec(void *ctx)
 {
 	u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct file_key file = {};
+	int known = !bpf_map_delete_elem(&processes, &process); // by facts that are no longer true
 
-	bpf_map_delete_elem(&processes, &process);
 	program_file(&file);
-	if (!is_plain(&file))
+	if (known || !is_plain(&file))
 		tell_of_file(ctx, KIND_EXEC, process, &file);
 	return 0;
 }
