@@ -7,7 +7,7 @@ import { logsAddress, useRange } from "../../components/range";
 import { ShareBar } from "./ShareBar";
 
 /** The kinds of events that are transactions. */
-const transactions = new Set(["http", "dns", "websocket", "smtp", "ftp", "ftp_data"]);
+const transactions = new Set(["http", "dns", "websocket", "smtp", "ftp"]);
 
 /** The numbers that matter most. */
 export function Tiles({ overview }: { overview: Overview }) {
