@@ -18,7 +18,7 @@ type Encoder struct {
 	bodies bool
 }
 
-// NewEncoder returns an Encoder. With bodies, the kept part of HTTP bodies is written in its printable form.
+// NewEncoder returns an Encoder. With bodies, the kept part of HTTP bodies and of the text of mails is written in its printable form.
 func NewEncoder(w io.Writer, bodies bool) *Encoder {
 	j := json.NewEncoder(w)
 	j.SetEscapeHTML(false)

@@ -25,9 +25,10 @@ const (
 )
 
 const (
-	maxDepth     = 16      // multiparts and messages in each other
-	maxBoundary  = 256     // bytes; RFC 2046 section 5.1.1 allows 70
-	maxDelimiter = 1 << 10 // bytes of a line that may be a delimiter, white space at its end included
+	maxDepth     = 16       // multiparts and messages in each other
+	maxBoundary  = 256      // bytes; RFC 2046 section 5.1.1 allows 70
+	maxLine      = 16 << 10 // bytes of a line in a header; RFC 5322 section 2.1.1 allows 998
+	maxDelimiter = 1 << 10  // bytes of a line that may be a delimiter, white space at its end included
 	mediaMessage = "message/rfc822"
 )
 
@@ -163,7 +164,7 @@ func (m *Message) piece(b []byte) {
 // waits reports whether the line that begins with b must be seen as a whole.
 func (m *Message) waits(b []byte) bool {
 	if m.fields {
-		return len(b) <= m.out.Limits.Header
+		return len(b) <= min(maxLine, m.out.Limits.Header)
 	}
 	return len(m.levels) > 0 && len(b) <= maxDelimiter && b[0] == '-' && (len(b) == 1 || b[1] == '-')
 }

@@ -121,7 +121,7 @@ func (p *parser) await(s *side, verb string) { s.state, s.waitsFor = (*parser).w
 
 // wait holds a copy of what is left. If no reply comes, the likely one is assumed.
 func (p *parser) wait(s *side, b []byte) (int, bool) {
-	if len(b) > p.out.Limits.Header {
+	if len(b) > min(maxWait, p.out.Limits.Header) {
 		s.waiting = nil // b is at hand
 		p.assume()
 		return 0, true

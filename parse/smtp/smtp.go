@@ -38,6 +38,9 @@ const (
 // maxLine is how many bytes a command or a reply may be. RFC 4954 section 4 allows 12,288 in logins, more than RFC 5321 elsewhere.
 const maxLine = 16 << 10
 
+// maxWait is how many bytes are left until it is known what they are.
+const maxWait = 64 << 10
+
 // probe recognises a client by its EHLO and a server by a greeting that speaks of SMTP. Other servers greet alike: what they are
 // shows when the client speaks.
 func probe(dir flow.Direction, b []byte) parse.Match {
