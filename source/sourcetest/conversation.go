@@ -49,6 +49,15 @@ func All() []Conversation {
 			toS, "EPSV\r\n", toC, "229 ok (|||2121|)\r\n", toS, "RETR b.txt\r\n", toC, "150 Here it comes (5 bytes).\r\n", toC, "226 Done.\r\n",
 			toS, "QUIT\r\n", toC, "221 Goodbye.\r\n",
 		)},
+		{"smtp", flow.TCP, steps(
+			toC, "220 mx.example ESMTP\r\n", toS, "EHLO client.example\r\n", toC, "250-mx.example\r\n250 AUTH PLAIN\r\n",
+			toS, "AUTH PLAIN AGFubgBwYXNz\r\n", toC, "535 No.\r\n", toS, "AUTH PLAIN AGFubgB4eXp6eQ==\r\n", toC, "235 Hello.\r\n",
+			toS, "MAIL FROM:<ann@client.example>\r\nRCPT TO:<bob@mx.example>\r\nRCPT TO:<eve@mx.example>\r\nDATA\r\n",
+			toC, "250 ok\r\n250 ok\r\n550 Who?\r\n354 Go on.\r\n",
+			toS, "From: Ann <ann@client.example>\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n..Hi\r\n--b\r\n"+
+				"Content-Disposition: attachment; filename=a.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n"+strings.Repeat("MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\r\n", 2000)+"--b--\r\n.\r\n",
+			toC, "250 Queued.\r\n", toS, "QUIT\r\n", toC, "221 Goodbye.\r\n",
+		)},
 		{"unknown", flow.TCP, steps(toS, "\x01\x02 no protocol\n", toC, "\x03 neither\n")},
 	}
 }

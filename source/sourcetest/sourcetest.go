@@ -74,7 +74,7 @@ func events(t testing.TB, src source.Source) string {
 func reduce(t testing.TB, e *event.Event) string {
 	t.Helper()
 	r := e.Record()
-	only := event.Record{Kind: r.Kind, AppProto: r.AppProto, HTTP: r.HTTP, DNS: r.DNS, WebSocket: r.WebSocket, FTP: r.FTP, File: r.File, Anomaly: r.Anomaly, Unknown: r.Unknown}
+	only := event.Record{Kind: r.Kind, AppProto: r.AppProto, HTTP: r.HTTP, DNS: r.DNS, WebSocket: r.WebSocket, SMTP: r.SMTP, FTP: r.FTP, File: r.File, Anomaly: r.Anomaly, Unknown: r.Unknown}
 	switch {
 	case r.Kind == event.KindTLS:
 		return ""
@@ -88,6 +88,10 @@ func reduce(t testing.TB, e *event.Event) string {
 		d := *r.DNS
 		d.DurationUS = 0
 		only.DNS = &d
+	case r.SMTP != nil:
+		s := *r.SMTP
+		s.DurationUS = 0
+		only.SMTP = &s
 	case r.FTP != nil:
 		f := *r.FTP
 		f.DurationUS = 0
