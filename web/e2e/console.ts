@@ -68,7 +68,7 @@ export class Console {
     this.page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       // The browser itself reports answers that the console asked for knowing that they may be errors.
-      if (/the server responded with a status of (401|404|422|429)/.test(message.text())) return;
+      if (/the server responded with a status of (401|404|409|422|429)/.test(message.text())) return;
       this.troubles.push(`${message.type()}: ${message.text()}`);
     });
   }
@@ -77,10 +77,10 @@ export class Console {
     await this.page.goto(address + path);
   }
 
-  async signIn(): Promise<void> {
+  async signIn(name = "admin", secret = password): Promise<void> {
     await this.goto("/");
-    await this.page.locator("#username").fill("admin");
-    await this.page.locator("#password").fill(password);
+    await this.page.locator("#username").fill(name);
+    await this.page.locator("#password").fill(secret);
     await this.page.keyboard.press("Enter");
     await this.page.locator("header nav").waitFor();
   }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Console, launch, violations } from "./console";
+import { Machine } from "./probe";
 import { makeTraffic } from "./traffic";
 
 const pictures = join(import.meta.dirname, "../../docs/screenshots");
@@ -33,13 +34,18 @@ const views = [
   { name: "logs", path: `/logs?${period}`, ready: ".grid-row .label" },
   { name: "mistake", path: `/logs?${period}&q=htp.host%3Aa`, ready: ".search-problem" },
   { name: "drawer", path: `/logs?${period}&q=${encodeURIComponent(drawerOf)}`, ready: ".grid-row .label", open: true },
+  { name: "coverage", path: "/coverage", ready: ".process-table td" },
   { name: "import", path: "/import", ready: ".import-item" },
   { name: "system", path: "/system", ready: ".roles li" },
+  { name: "access", path: "/access", ready: ".plain-table td" },
+  { name: "tokens", path: "/access?tab=tokens", ready: "#tokens-title" },
+  { name: "audit", path: "/access?tab=audit", ready: ".audit td" },
+  { name: "help", path: "/help/coverage", ready: ".document h1" },
 ];
 
 /** What is kept in docs: every page in light English, one in dark, one in Chinese. */
 function pictureOf(view: string, language: string, theme: string): string | undefined {
-  if (view === "mistake") return undefined;
+  if (["mistake", "access", "tokens", "audit"].includes(view)) return undefined;
   if (language === "en" && theme === "light") return `${view}.png`;
   if (view === "drawer" && language === "en") return "drawer-dark.png";
   if (view === "overview" && theme === "light") return "overview-zh.png";
@@ -55,6 +61,7 @@ describe.each([
   let ui: Console;
   beforeAll(async () => {
     ui = await Console.open(browser, { language, theme });
+    await new Machine().answer(ui.page); // the same in every picture
   });
   afterAll(() => ui.close());
 

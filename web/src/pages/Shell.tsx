@@ -17,6 +17,7 @@ const Logs = lazy(() => import("./logs/Logs"));
 const Coverage = lazy(() => import("./coverage/Coverage"));
 const Import = lazy(() => import("./import/Import"));
 const System = lazy(() => import("./system/System"));
+const Access = lazy(() => import("./access/Access"));
 const Help = lazy(() => import("./help/Help"));
 
 /** What surrounds every page: the way to the others, the time range, the account. */
@@ -46,6 +47,7 @@ export default function Shell({ session }: { session: Session }) {
             <Route path="/coverage" element={<Coverage />} />
             <Route path="/import" element={<Import />} />
             <Route path="/system" element={<System />} />
+            <Route path="/access" element={<Access />} />
             <Route path="/help/:page?" element={<Help />} />
             <Route path="*" element={<Navigate to="/overview" replace />} />
           </Routes>
