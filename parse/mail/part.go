@@ -39,7 +39,7 @@ func (m *Message) describePart(fields []string) part {
 	media, ps := parameters(kind)
 	disposition, ds := parameters(disposition)
 	encoding, _ := parameters(how)
-	p := part{media: media, charset: ps["charset"], boundary: ps["boundary"], encoding: encoding, attached: disposition == "attachment"}
+	p := part{media: media, charset: ps["charset"], boundary: strings.TrimRight(ps["boundary"], " \t"), encoding: encoding, attached: disposition == "attachment"}
 	if p.name = extended(ds, "filename"); p.name == "" {
 		p.name = extended(ps, "name")
 	}

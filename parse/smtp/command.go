@@ -50,11 +50,14 @@ func (p *parser) execute(s *side, verb, arg string) {
 	case "RCPT":
 		q.rcpt, _ = path(arg, "TO:")
 		p.keepRecipient(q.rcpt)
-	case "AUTH":
+	case "AUTH", "X-EXPS": // the latter is Exchange's
 		p.startLogin(s, arg)
 		return
 	case "DATA", "STARTTLS":
 		p.await(s, verb)
+	case "X-ANONYMOUSTLS": // the same between Exchange servers
+		q.verb = "STARTTLS"
+		p.await(s, q.verb)
 	case "BDAT":
 		p.startChunk(s, arg)
 		return
@@ -165,6 +168,7 @@ func (p *parser) secure() {
 	if len(s.waiting) > 0 && s.waiting[0] != tlsHandshake {
 		p.note(injection)
 	}
+	p.tx.tells = true
 	p.session.tls, p.session.mechanism, p.session.user, p.session.login = true, "", "", ""
 }
 

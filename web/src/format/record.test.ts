@@ -73,7 +73,7 @@ describe("a line of the table", () => {
           message: { subject: "Hello", size: 9 },
         },
       } satisfies Record,
-      { field: "smtp.helo", value: "c.example" },
+      undefined,
       { field: "smtp.code", value: "250" },
       9,
       "a@x → b@y, c@y Hello",

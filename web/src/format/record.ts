@@ -32,7 +32,6 @@ export function nameOf(r: Record): Cell | undefined {
     cell("http.host", r.http?.host) ??
     cell("dns.name", r.dns?.name) ??
     cell("websocket.host", r.websocket?.host) ??
-    cell("smtp.helo", r.smtp?.helo) ??
     cell("file.host", r.file?.host) ??
     cell("tls.sni", r.tls?.sni) ??
     (r.coverage && cell("process.name", r.process?.name))
