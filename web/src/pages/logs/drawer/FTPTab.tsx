@@ -45,7 +45,11 @@ export function FTPTab({ ftp }: { ftp: NonNullable<Record["ftp"]> }) {
         <>
           <h2>{t("drawer.reply")}</h2>
           <pre className="mono break">
-            <Text text={ftp.reply.join("\n")} />
+            {ftp.reply.map((line, i) => (
+              <div key={i}>
+                <Text text={line} />
+              </div>
+            ))}
           </pre>
         </>
       )}
