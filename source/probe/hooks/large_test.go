@@ -57,9 +57,9 @@ func BenchmarkNode(b *testing.B) {
 
 // TestLinear has files that are all names, all constants, all symbols or all jumps.
 func TestLinear(t *testing.T) {
-	names := bytes.Repeat([]byte("SSL_read\x00gnutls_record_recv_seq\x00"), 1<<17)
-	constants := bytes.Repeat([]byte("OpenSSL 3.0.0 ssl_lib.c ssl_lib.c\x00"), 1<<17)
-	symbols := bytes.Repeat([]byte{1, 0, 0, 0, 0x12, 0, 1, 0, 0, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1<<20)
+	names := bytes.Repeat([]byte("SSL_read\x00gnutls_record_recv_seq\x00"), 1<<14)
+	constants := bytes.Repeat([]byte("OpenSSL 3.0.0 ssl_lib.c ssl_lib.c\x00"), 1<<14)
+	symbols := bytes.Repeat([]byte{1, 0, 0, 0, 0x12, 0, 1, 0, 0, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1<<17)
 	for name, test := range map[string]struct {
 		content []byte
 		kind    elf.SectionType
