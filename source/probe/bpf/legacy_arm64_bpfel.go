@@ -102,7 +102,6 @@ const (
 	LegacyMapAgain               = "again"
 	LegacyMapArrivals            = "arrivals"
 	LegacyMapCalls               = "calls"
-	LegacyMapDialled             = "dialled"
 	LegacyMapEvents              = "events"
 	LegacyMapFiles               = "files"
 	LegacyMapGoCalls             = "go_calls"
@@ -113,11 +112,13 @@ const (
 	LegacyMapOwners              = "owners"
 	LegacyMapProcesses           = "processes"
 	LegacyMapReadings            = "readings"
+	LegacyMapRoles               = "roles"
 	LegacyMapScratches           = "scratches"
 	LegacyProgEnterFreeCall      = "enter_free_call"
 	LegacyProgEnterGoFreeCall    = "enter_go_free_call"
 	LegacyProgEnterGoReadCall    = "enter_go_read_call"
 	LegacyProgEnterGoWriteCall   = "enter_go_write_call"
+	LegacyProgEnterHandshakeCall = "enter_handshake_call"
 	LegacyProgEnterMmap          = "enter_mmap"
 	LegacyProgEnterNsprFreeCall  = "enter_nspr_free_call"
 	LegacyProgEnterNsprReadCall  = "enter_nspr_read_call"
@@ -194,6 +195,7 @@ type LegacyProgramSpecs struct {
 	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
+	EnterHandshakeCall *ebpf.ProgramSpec `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
@@ -231,7 +233,6 @@ type LegacyMapSpecs struct {
 	Again     *ebpf.MapSpec `ebpf:"again"`
 	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
-	Dialled   *ebpf.MapSpec `ebpf:"dialled"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Files     *ebpf.MapSpec `ebpf:"files"`
 	GoCalls   *ebpf.MapSpec `ebpf:"go_calls"`
@@ -242,6 +243,7 @@ type LegacyMapSpecs struct {
 	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Readings  *ebpf.MapSpec `ebpf:"readings"`
+	Roles     *ebpf.MapSpec `ebpf:"roles"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 }
 
@@ -274,7 +276,6 @@ type LegacyMaps struct {
 	Again     *ebpf.Map `ebpf:"again"`
 	Arrivals  *ebpf.Map `ebpf:"arrivals"`
 	Calls     *ebpf.Map `ebpf:"calls"`
-	Dialled   *ebpf.Map `ebpf:"dialled"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Files     *ebpf.Map `ebpf:"files"`
 	GoCalls   *ebpf.Map `ebpf:"go_calls"`
@@ -285,6 +286,7 @@ type LegacyMaps struct {
 	Owners    *ebpf.Map `ebpf:"owners"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Readings  *ebpf.Map `ebpf:"readings"`
+	Roles     *ebpf.Map `ebpf:"roles"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 }
 
@@ -293,7 +295,6 @@ func (m *LegacyMaps) Close() error {
 		m.Again,
 		m.Arrivals,
 		m.Calls,
-		m.Dialled,
 		m.Events,
 		m.Files,
 		m.GoCalls,
@@ -304,6 +305,7 @@ func (m *LegacyMaps) Close() error {
 		m.Owners,
 		m.Processes,
 		m.Readings,
+		m.Roles,
 		m.Scratches,
 	)
 }
@@ -322,6 +324,7 @@ type LegacyPrograms struct {
 	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
+	EnterHandshakeCall *ebpf.Program `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
@@ -358,6 +361,7 @@ func (p *LegacyPrograms) Close() error {
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
 		p.EnterGoWriteCall,
+		p.EnterHandshakeCall,
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,

@@ -84,7 +84,6 @@ const (
 	ModernMapAgain               = "again"
 	ModernMapArrivals            = "arrivals"
 	ModernMapCalls               = "calls"
-	ModernMapDialled             = "dialled"
 	ModernMapEvents              = "events"
 	ModernMapFiles               = "files"
 	ModernMapGoCalls             = "go_calls"
@@ -95,11 +94,13 @@ const (
 	ModernMapOwners              = "owners"
 	ModernMapProcesses           = "processes"
 	ModernMapReadings            = "readings"
+	ModernMapRoles               = "roles"
 	ModernProgEnterAny           = "enter_any"
 	ModernProgEnterFreeCall      = "enter_free_call"
 	ModernProgEnterGoFreeCall    = "enter_go_free_call"
 	ModernProgEnterGoReadCall    = "enter_go_read_call"
 	ModernProgEnterGoWriteCall   = "enter_go_write_call"
+	ModernProgEnterHandshakeCall = "enter_handshake_call"
 	ModernProgEnterMmap          = "enter_mmap"
 	ModernProgEnterNsprFreeCall  = "enter_nspr_free_call"
 	ModernProgEnterNsprReadCall  = "enter_nspr_read_call"
@@ -178,6 +179,7 @@ type ModernProgramSpecs struct {
 	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
+	EnterHandshakeCall *ebpf.ProgramSpec `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
@@ -216,7 +218,6 @@ type ModernMapSpecs struct {
 	Again     *ebpf.MapSpec `ebpf:"again"`
 	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
-	Dialled   *ebpf.MapSpec `ebpf:"dialled"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Files     *ebpf.MapSpec `ebpf:"files"`
 	GoCalls   *ebpf.MapSpec `ebpf:"go_calls"`
@@ -227,6 +228,7 @@ type ModernMapSpecs struct {
 	Owners    *ebpf.MapSpec `ebpf:"owners"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Readings  *ebpf.MapSpec `ebpf:"readings"`
+	Roles     *ebpf.MapSpec `ebpf:"roles"`
 }
 
 // ModernVariableSpecs contains global variables before they are loaded into the kernel.
@@ -258,7 +260,6 @@ type ModernMaps struct {
 	Again     *ebpf.Map `ebpf:"again"`
 	Arrivals  *ebpf.Map `ebpf:"arrivals"`
 	Calls     *ebpf.Map `ebpf:"calls"`
-	Dialled   *ebpf.Map `ebpf:"dialled"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Files     *ebpf.Map `ebpf:"files"`
 	GoCalls   *ebpf.Map `ebpf:"go_calls"`
@@ -269,6 +270,7 @@ type ModernMaps struct {
 	Owners    *ebpf.Map `ebpf:"owners"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Readings  *ebpf.Map `ebpf:"readings"`
+	Roles     *ebpf.Map `ebpf:"roles"`
 }
 
 func (m *ModernMaps) Close() error {
@@ -276,7 +278,6 @@ func (m *ModernMaps) Close() error {
 		m.Again,
 		m.Arrivals,
 		m.Calls,
-		m.Dialled,
 		m.Events,
 		m.Files,
 		m.GoCalls,
@@ -287,6 +288,7 @@ func (m *ModernMaps) Close() error {
 		m.Owners,
 		m.Processes,
 		m.Readings,
+		m.Roles,
 	)
 }
 
@@ -305,6 +307,7 @@ type ModernPrograms struct {
 	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
+	EnterHandshakeCall *ebpf.Program `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
@@ -343,6 +346,7 @@ func (p *ModernPrograms) Close() error {
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
 		p.EnterGoWriteCall,
+		p.EnterHandshakeCall,
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,

@@ -32,6 +32,7 @@ struct record {
 enum role {
 	ROLE_UNKNOWN = 0,
 	ROLE_CLIENT = 1, // the socket was seen to connect
+	ROLE_SERVER = 2, // a connection was seen to come in
 };
 
 // tie names the socket of a handle. Without BTF only fd is known.

@@ -5,7 +5,9 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 
 #ifndef LEGACY
@@ -81,10 +83,10 @@ static __always_inline u64 socket_of(s32 fd)
 static __always_inline void describe(struct tie *t, u64 socket)
 {
 	struct sock *sk = (void *)socket;
-	u8 *role = bpf_map_lookup_elem(&dialled, &socket);
+	u8 *role = bpf_map_lookup_elem(&roles, &socket);
 
 	t->socket = socket;
-	t->role = role ? ROLE_CLIENT : ROLE_UNKNOWN;
+	t->role = role ? *role : ROLE_UNKNOWN;
 	t->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	t->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 	t->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);

@@ -46,6 +46,7 @@ enum call_flags {
 	CALL_FILE = 8,    // the plaintext is in a file
 	CALL_STACK = 16,  // buffer is a distance from the end of a Go stack
 	CALL_ASK = 32,    // the filter decides by connection
+	CALL_HANDSHAKE = 64, // serves only to learn the socket
 };
 
 struct {
@@ -96,13 +97,13 @@ struct {
 	__type(value, struct handle_key);
 } owners SEC(".maps");
 
-// Sockets that were seen to connect.
+// Which side of their connections sockets are, as far as those were seen to begin: enum role.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
 	__type(key, u64);
 	__type(value, u8);
-} dialled SEC(".maps");
+} roles SEC(".maps");
 
 // Connections that a filter leaves out, by the handle's id.
 struct {

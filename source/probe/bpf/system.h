@@ -200,13 +200,17 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx)
 	struct record head = {.kind = KIND_HANGUP};
 	struct handle_key *owner;
 	struct handle *h;
-	u8 yes = 1;
+	u8 role = ROLE_UNKNOWN;
 
 	if (ctx->args[2] == TCP_SYN_SENT)
-		bpf_map_update_elem(&dialled, &socket, &yes, BPF_ANY);
+		role = ROLE_CLIENT;
+	else if (ctx->args[1] == TCP_SYN_RECV && ctx->args[2] == TCP_ESTABLISHED)
+		role = ROLE_SERVER;
+	if (role)
+		bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
 	if (ctx->args[2] != TCP_CLOSE)
 		return 0;
-	bpf_map_delete_elem(&dialled, &socket);
+	bpf_map_delete_elem(&roles, &socket);
 	owner = bpf_map_lookup_elem(&owners, &socket);
 	if (!owner)
 		return 0;

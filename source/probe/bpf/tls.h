@@ -61,6 +61,8 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, 
 			bpf_map_delete_elem(&arrivals, &thread);
 		}
 	}
+	if (flags & CALL_HANDSHAKE && call.flags & CALL_KNOWN)
+		return 0;
 	if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
 		lose(LOSS_CALLS, 1);
 	return 0;

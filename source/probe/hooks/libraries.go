@@ -15,7 +15,7 @@ type entryPoint struct {
 }
 
 // SSL_clear is not here although it ends a connection: the handshake itself calls it. Nor are functions that neither read nor
-// write the socket, such as SSL_pending.
+// write the socket, such as SSL_pending; nor SSL_shutdown, when all is said.
 var openSSL = family{"openssl", []entryPoint{
 	{"SSL_read", Read, false},
 	{"SSL_read_ex", ReadEx, false},
@@ -25,10 +25,9 @@ var openSSL = family{"openssl", []entryPoint{
 	{"SSL_write_ex2", WriteEx2, false}, // since 3.3
 	{"SSL_write_early_data", WriteEx, true},
 	{"SSL_sendfile", SendFile, true}, // since 3.0
-	{"SSL_do_handshake", Window, true},
-	{"SSL_connect", Window, true},
-	{"SSL_accept", Window, true},
-	{"SSL_shutdown", Window, true},
+	{"SSL_do_handshake", Handshake, true},
+	{"SSL_connect", Handshake, true},
+	{"SSL_accept", Handshake, true},
 	{"SSL_peek", Window, true},
 	{"SSL_peek_ex", Window, true},
 	{"SSL_free", Free, true},
@@ -45,8 +44,7 @@ var gnuTLS = family{"gnutls", []entryPoint{
 	{"gnutls_record_send_range", Write, true}, // f(handle, buffer, length, *range)
 	{"gnutls_record_send_early_data", Write, true},
 	{"gnutls_record_uncork", Window, true},
-	{"gnutls_handshake", Window, true},
-	{"gnutls_bye", Window, true},
+	{"gnutls_handshake", Handshake, true},
 	{"gnutls_deinit", Free, true},
 }}
 
@@ -86,7 +84,7 @@ func wanted() []string {
 // data tells whether the program sees plaintext.
 func (p Program) data() bool {
 	switch p {
-	case Window, Free, NSPRFree, GoFree:
+	case Handshake, Window, Free, NSPRFree, GoFree:
 		return false
 	}
 	return true
