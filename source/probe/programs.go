@@ -144,8 +144,8 @@ func (ps *programs) tuple(p *program, t *tie) (tuple flow.Tuple, client, known b
 		}
 		local, remote = s.Local, s.Remote
 	}
-	client = t.client
-	if !client {
+	client = t.role == roleClient
+	if t.role == roleUnknown {
 		ports, err := ps.table.Listening(p.pid)
 		client = err == nil && !ports.Has(local.Port)
 	}

@@ -81,12 +81,20 @@ func (r *record) file() (fileKey, bool) {
 	return k, k != fileKey{}
 }
 
+// role is which side of its connection a socket was seen to be: enum role of bpf/records.h.
+type role uint16
+
+const (
+	roleUnknown role = 0
+	roleClient  role = 1
+)
+
 // tie is struct tie of bpf/records.h.
 type tie struct {
 	fd            int // -1 if unknown
 	known         bool
 	local, remote flow.Endpoint // valid iff known
-	client        bool          // the socket was seen to connect
+	role          role
 	uid           int
 	name          string // of the command
 }
@@ -97,7 +105,7 @@ func decodeTie(b []byte) tie {
 	le := binary.NativeEndian
 	family := le.Uint16(b[16:])
 	t := tie{
-		fd: int(int32(le.Uint32(b[12:]))), known: family != 0, client: le.Uint16(b[22:]) == 1,
+		fd: int(int32(le.Uint32(b[12:]))), known: family != 0, role: role(le.Uint16(b[22:])),
 		uid: int(le.Uint32(b[56:])), name: strings.ToValidUTF8(cString(b[60:76]), "\uFFFD"),
 	}
 	if t.known {
