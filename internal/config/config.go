@@ -99,6 +99,14 @@ func plainError(err error) error {
 
 // checkKeys reports the first key of the mapping that no field of t has.
 func checkKeys(n *yaml.Node, t reflect.Type, prefix string) error {
+	if n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice {
+		for _, item := range n.Content {
+			if err := checkKeys(item, t.Elem(), prefix); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if n.Kind != yaml.MappingNode || t.Kind() != reflect.Struct || isScalar(t) {
 		return nil // a value of the wrong shape is the decoder's to report
 	}

@@ -22,6 +22,9 @@ type sample struct {
 		Days int  `yaml:"days" flag:"days" doc:"Days"`
 		Disk Size `yaml:"disk"`
 	} `yaml:"retention"`
+	Rules []struct {
+		Name string `yaml:"name"`
+	} `yaml:"rules"`
 
 	hidden int
 }
@@ -90,6 +93,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{name: "unknown key", file: "data: x\nlissten: y\n", want: `line 2: unknown key "lissten"; did you mean "listen"?`},
 		{name: "unknown key inside", file: "retention:\n  weeks: 3\n", want: `line 2: unknown key "retention.weeks"; known are days, disk`},
+		{name: "unknown key in a list", file: "rules:\n- name: a\n- nane: b\n", want: `line 3: unknown key "rules.nane"; did you mean "name"?`},
 		{name: "a field that is no setting", file: "hidden: 3\n", want: `unknown key "hidden"`},
 		{name: "wrong type", file: "data: x\nprobe: many\n", want: "line 2: cannot unmarshal"},
 		{name: "wrong size", file: "retention: {disk: 3 apples}\n", want: `read size "3 apples"`},
