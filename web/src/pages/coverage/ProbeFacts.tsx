@@ -4,6 +4,7 @@ import type { Probe } from "../../api/types";
 import { DocLink } from "../../components/DocLink";
 import { useFormat } from "../../components/format";
 import { Clipped, Text } from "../../components/Text";
+import { libraryOf } from "./processes";
 
 /** What the probe takes of the machine, what the kernel lets it do, where it has hooks, and what it lost. */
 export function ProbeFacts({ probe }: { probe: Probe }) {
@@ -112,7 +113,7 @@ function Libraries({ libraries }: { libraries: Probe["libraries"] }) {
             .toSorted((a, b) => b.processes - a.processes)
             .map((l) => (
               <li key={`${l.path} ${l.library}`}>
-                <strong>{[l.library, l.version].filter(Boolean).join(" ")}</strong>
+                <strong>{libraryOf(l)}</strong>
                 <Clipped className="mono" text={l.path} />
                 <span className="muted small">
                   {t("coverage.hooks", { hooks: count(l.hooks), processes: count(l.processes) })}

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { ProcessCoverage } from "../../api/types";
-import { containerName, matching, next, sorted, withState } from "./processes";
+import { containerName, libraryOf, matching, next, sorted, withState } from "./processes";
 
 const entry = (name: string, pid: number, rest: Partial<ProcessCoverage> = {}): ProcessCoverage => ({
   process: { name, pid, uid: 0, exe: `/usr/bin/${name}`, command_line: `${name} --serve` },
@@ -57,3 +57,10 @@ it.each([
   [{ image: "debian:12", id: "0123456789abcdef" }, "debian:12"],
   [{ id: "0123456789abcdef" }, "0123456789ab"],
 ])("names the container %j", (container, want) => expect(containerName(container)).toBe(want));
+
+it.each([
+  [{ library: "openssl", version: "3.0.19" }, "openssl 3.0.19"],
+  [{ library: "go", version: "go1.26.8" }, "go 1.26.8"],
+  [{ library: "boringssl" }, "boringssl"],
+  [{}, ""],
+])("names the library %j", (library, want) => expect(libraryOf(library)).toBe(want));

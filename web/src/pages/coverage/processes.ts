@@ -63,8 +63,9 @@ const compare: { [C in Column]: (a: ProcessCoverage, b: ProcessCoverage) => numb
   bytes: (a, b) => a.bytes - b.bytes,
 };
 
-export function libraryOf(c: ProcessCoverage): string {
-  return [c.library, c.version].filter(Boolean).join(" ");
+/** Name and version, as in openssl 3.0.19; versions of Go have the name in them. */
+export function libraryOf({ library = "", version = "" }: { library?: string; version?: string }): string {
+  return [library, version.startsWith(library) ? version.slice(library.length) : version].filter(Boolean).join(" ");
 }
 
 /** Sorted anew; what is equal stays in the order of names and process ids. */

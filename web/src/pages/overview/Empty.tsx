@@ -2,18 +2,26 @@ import { ImportOutlined } from "@ant-design/icons";
 import { Button } from "antd";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useProbe } from "../../api/probe";
 import { CopyButton } from "../../components/CopyButton";
 import { useRange } from "../../components/range";
 import { allTime } from "../../format/range";
 
-const walk = [
-  "sudo make run",
-  "sudo SSLKEYLOGFILE=$PWD/data/keylog/curl.log curl -sS -o /dev/null https://example.com/",
-];
+const start = "sudo make run";
+const download = "curl -sS -o /dev/null https://example.com/";
+const keyLog = "sudo SSLKEYLOGFILE=$PWD/data/keylog/curl.log ";
 
 /** Shown until the first event: how to get one. */
 export function NothingSeen() {
   const { t } = useTranslation();
+  const probe = useProbe();
+  const steps =
+    probe.data?.state === "running"
+      ? [{ what: t("empty.live_step_probe"), command: download }]
+      : [
+          { what: t("empty.live_step_1"), command: start },
+          { what: t("empty.live_step_2"), command: keyLog + download },
+        ];
   return (
     <div className="empty-page">
       <h2>{t("empty.title")}</h2>
@@ -30,9 +38,9 @@ export function NothingSeen() {
           <h3>{t("empty.live_title")}</h3>
           <p>{t("empty.live_text")}</p>
           <ol>
-            {walk.map((command, i) => (
+            {steps.map(({ what, command }) => (
               <li key={command}>
-                {t(`empty.live_step_${i + 1}`)}
+                {what}
                 <div className="command">
                   <code>{command}</code>
                   <CopyButton text={command} what={t("empty.command")} />
