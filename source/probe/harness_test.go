@@ -15,7 +15,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,9 +145,27 @@ func (w *watched) until(t testing.TB, what string, holds func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("%s was not told; losses %v", what, w.Stats().Losses)
+			t.Fatalf("%s was not told, but %s; losses %v", what, w.told(), w.Stats().Losses)
 		}
 	}
+}
+
+// sees waits until the probe sees into the process.
+func (w *watched) sees(t testing.TB, pid int) {
+	t.Helper()
+	w.until(t, fmt.Sprintf("the coverage of process %d", pid), func() bool {
+		return slices.ContainsFunc(w.coverage, func(c probe.Coverage) bool { return c.Process.PID == pid && c.State == event.Covered })
+	})
+}
+
+// told lists the last requests that were told.
+func (w *watched) told() string {
+	var b strings.Builder
+	requests := w.all(func(r *event.Record) bool { return r.HTTP != nil })
+	for _, r := range requests[max(0, len(requests)-50):] {
+		fmt.Fprintf(&b, "\n%s %d %s: %v to %v, %s, %d", r.Local, r.Process.PID, r.Process.Name, r.Client, r.Server, r.HTTP.URL, r.HTTP.Status)
+	}
+	return b.String()
 }
 
 // run runs a program to its end and returns its output and its process id.
@@ -153,16 +174,21 @@ func run(t testing.TB, name string, args ...string) (output string, pid int) {
 	return runCommand(t, exec.Command(testkit.Need(t, name), args...))
 }
 
-func runCommand(t testing.TB, cmd *exec.Cmd) (output string, pid int) {
+// runCommand is run for any command. It calls what is to be done while the program runs.
+func runCommand(t testing.TB, cmd *exec.Cmd, meanwhile ...func()) (output string, pid int) {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // its children may keep the pipe
 	if err := cmd.Start(); err != nil {
 		t.Error(err)
 		return "", 0
 	}
 	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
+	for _, do := range meanwhile {
+		do()
+	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%s: %v\n%s", cmd, err, out.Bytes())
 	}
@@ -174,6 +200,7 @@ func serve(t testing.TB, port int, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // its children may keep the pipe
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +210,7 @@ func serve(t testing.TB, port int, cmd *exec.Cmd) *exec.Cmd {
 		_ = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
