@@ -51,6 +51,7 @@ type Message struct {
 	fields bool   // a header is at hand
 	held   []byte // the beginning of a line that must be seen as a whole
 	inside bool   // the beginning of the line has been passed on
+	long   bool   // and it is of a header, and too long
 	lost   bool   // something was not seen
 	eol    []byte // a line end that belongs to a delimiter if one follows
 	fresh  bool   // that line end is not the leaf's
@@ -90,6 +91,7 @@ func (m *Message) Write(b []byte) {
 // Gap tells of n bytes that were not seen (0: unknown).
 func (m *Message) Gap(n int) {
 	m.whole.Gap(n)
+	m.endLong()
 	if m.fields {
 		m.endHeader()
 		m.fields = false
@@ -112,6 +114,7 @@ func (m *Message) End(state event.State) (*event.Mail, []event.File) {
 		m.line(m.held)
 		m.held = nil
 	}
+	m.endLong()
 	m.flush()
 	if m.fields {
 		m.endHeader()
@@ -142,8 +145,10 @@ func (m *Message) Release() {
 func (m *Message) piece(b []byte) {
 	ended := b[len(b)-1] == '\n'
 	if m.inside {
-		m.inside = !ended
 		m.pass(b)
+		if m.inside = !ended; ended {
+			m.endLong()
+		}
 		return
 	}
 	if len(m.held) > 0 {
@@ -178,7 +183,7 @@ func (m *Message) line(b []byte) {
 	}
 	switch {
 	case m.fields && m.inside:
-		m.note(headerTooLarge)
+		m.long = true
 	case m.fields && isField(b):
 		m.pass(b)
 		m.field(b)
@@ -188,6 +193,14 @@ func (m *Message) line(b []byte) {
 		m.endHeader()
 	}
 	m.pass(b)
+}
+
+// endLong tells of a line of a header that was too long, when it ends.
+func (m *Message) endLong() {
+	if m.long {
+		m.note(headerTooLarge)
+	}
+	m.long = false
 }
 
 // delimits returns the level that a line is a delimiter of, -1 if it is none, and whether it is the last one.

@@ -69,11 +69,17 @@ func (p *parser) data(s *side, b []byte) (int, bool) {
 func (p *parser) checkLine(b []byte) {
 	rest, ended := bytes.CutSuffix(b, []byte("\n"))
 	rest, cr := bytes.CutSuffix(rest, []byte("\r"))
-	switch {
-	case bytes.IndexByte(rest, '\r') >= 0, p.line == afterCR && b[0] != '\n':
+	bare, zero := bytes.IndexByte(rest, '\r'), bytes.IndexByte(rest, 0)
+	if p.line == afterCR && b[0] != '\n' {
 		p.note(bareCR)
 	}
-	if bytes.IndexByte(rest, 0) >= 0 {
+	if zero >= 0 && (bare < 0 || zero < bare) { // told in their order, however the line is cut
+		p.note(nul)
+	}
+	if bare >= 0 {
+		p.note(bareCR)
+	}
+	if zero >= 0 {
 		p.note(nul)
 	}
 	switch {

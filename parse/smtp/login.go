@@ -132,23 +132,27 @@ func ntlmUser(b []byte) string {
 	return string(utf16.Decode(units))
 }
 
-// loginReply goes on with the exchange, or ends it. A refused login is a transaction of its own: whoever counts them must not
-// miss one.
-func (p *parser) loginReply(r *reply, text string) {
-	if r.code == 334 {
-		p.resume((*parser).credentials)
-		return
-	}
-	t, l := p.tx, &p.login
-	switch {
-	case l.again:
-	case r.code/100 == 2:
+// judge notes what came of a login.
+func (p *parser) judge(t *transaction, r *reply) {
+	switch l := &p.login; {
+	case l.again || t.event.Login == "" || r.code < 400 && r.code != 235:
+	case r.code == 235:
 		t.event.Login = event.LoginAccepted
 		p.session.mechanism, p.session.user, p.session.login = l.mechanism, l.user, event.LoginAccepted
-		t.decide(r.code, text)
 	default:
 		t.event.Login = event.LoginRefused
-		p.finish()
 	}
-	p.resume((*parser).command)
+}
+
+// loginReply ends an exchange. A refused login is a transaction of its own: whoever counts them must not miss one.
+func (p *parser) loginReply(r *reply, text string) {
+	t := p.tx
+	p.judge(t, r)
+	switch {
+	case p.login.again:
+	case t.event.Login == event.LoginRefused:
+		p.finish()
+	case t.event.Login == event.LoginAccepted:
+		t.decide(r.code, text)
+	}
 }

@@ -124,11 +124,6 @@ func (p *parser) greeting(r *reply) {
 func (p *parser) unasked(r *reply) {
 	t := p.tx
 	s := &p.sides[flow.ToServer]
-	if p.inData && p.holed && r.code != 354 { // where its end was
-		p.endMessage(s, event.HasGap)
-		p.answer(r)
-		return
-	}
 	if s.waitsFor == endOfData {
 		if p.endsEarly(s) {
 			p.answer(r)
@@ -139,6 +134,11 @@ func (p *parser) unasked(r *reply) {
 			p.answer(r)
 			return
 		}
+	}
+	if p.inData && p.holed && r.code != 354 { // where its end was
+		p.endMessage(s, event.HasGap)
+		p.answer(r)
+		return
 	}
 	if r.code < 400 && !p.doubtful {
 		p.note(unexpectedReply)
@@ -161,6 +161,10 @@ func (p *parser) apply(q pending, r *reply) (again bool) {
 	if refused && !t.decided {
 		t.decide(r.code, text)
 	}
+	if s := &p.sides[flow.ToServer]; s.waitsFor == q.verb && q.tx == p.tx {
+		p.decideOn(q.verb, r, text)
+		return false
+	}
 	switch q.verb {
 	case "EHLO", "LHLO":
 		if !refused && len(r.lines) > 1 {
@@ -172,21 +176,26 @@ func (p *parser) apply(q pending, r *reply) (again bool) {
 		p.recipient(t, q.rcpt, r, refused)
 	case endOfData:
 		return p.delivered(t, r, text)
-	case "DATA":
-		if r.code == 354 {
-			p.resume(p.beginData())
-		} else {
-			p.resume((*parser).command)
-		}
-	case "AUTH":
-		p.loginReply(r, text)
-	case "STARTTLS":
-		if r.code == 220 {
-			p.secure()
-		}
-		p.resume((*parser).command)
+	case "AUTH": // too late: it is not known what the client meant since
+		p.judge(t, r)
 	}
 	return false
+}
+
+// decideOn goes on with what the client has sent behind a command, as its reply demands.
+func (p *parser) decideOn(verb string, r *reply, text string) {
+	next := (*parser).command
+	switch {
+	case verb == "DATA" && r.code == 354:
+		next = p.beginData()
+	case verb == "STARTTLS" && r.code == 220:
+		p.secure()
+	case verb == "AUTH" && r.code == 334:
+		next = (*parser).credentials
+	case verb == "AUTH":
+		p.loginReply(r, text)
+	}
+	p.resume(next)
 }
 
 // recipient notes what the server said to one.
