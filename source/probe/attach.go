@@ -15,7 +15,7 @@ import (
 // cookies number the programs for kernels that attach many points at once: for_each in bpf/probe.bpf.c has the same order.
 var cookies = []hooks.Program{
 	hooks.Read, hooks.ReadEx, hooks.Write, hooks.WriteEx, hooks.WriteEx2, hooks.SendFile, hooks.Window, hooks.Free,
-	hooks.NSPRRead, hooks.NSPRWrite, hooks.NSPRFree, hooks.GoRead, hooks.GoWrite, hooks.GoFree, hooks.Handshake,
+	hooks.NSPRRead, hooks.NSPRWrite, hooks.NSPRFree, hooks.GoRead, hooks.GoWrite, hooks.GoFree,
 }
 
 // attachment is the hooks in one file. They work in every process that has mapped it, and in those to come.

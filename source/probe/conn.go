@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// untiedTime is how long plaintext waits to learn its addresses.
-	untiedTime = time.Second
+	// untiedTime is how long plaintext waits to learn its addresses. A program that moves its ciphertext itself shows them only when
+	// it reads: a request waits for its response.
+	untiedTime = 10 * time.Second
 	// hangupTime is how long a program may still read what it has of a connection whose socket was closed.
 	hangupTime = 2 * time.Second
 	// maxHeld bounds the plaintext of one connection that waits for its addresses.

@@ -118,7 +118,6 @@ const (
 	LegacyProgEnterGoFreeCall    = "enter_go_free_call"
 	LegacyProgEnterGoReadCall    = "enter_go_read_call"
 	LegacyProgEnterGoWriteCall   = "enter_go_write_call"
-	LegacyProgEnterHandshakeCall = "enter_handshake_call"
 	LegacyProgEnterMmap          = "enter_mmap"
 	LegacyProgEnterNsprFreeCall  = "enter_nspr_free_call"
 	LegacyProgEnterNsprReadCall  = "enter_nspr_read_call"
@@ -195,7 +194,6 @@ type LegacyProgramSpecs struct {
 	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
-	EnterHandshakeCall *ebpf.ProgramSpec `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
@@ -324,7 +322,6 @@ type LegacyPrograms struct {
 	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
-	EnterHandshakeCall *ebpf.Program `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
@@ -361,7 +358,6 @@ func (p *LegacyPrograms) Close() error {
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
 		p.EnterGoWriteCall,
-		p.EnterHandshakeCall,
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,

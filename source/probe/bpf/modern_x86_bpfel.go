@@ -100,7 +100,6 @@ const (
 	ModernProgEnterGoFreeCall    = "enter_go_free_call"
 	ModernProgEnterGoReadCall    = "enter_go_read_call"
 	ModernProgEnterGoWriteCall   = "enter_go_write_call"
-	ModernProgEnterHandshakeCall = "enter_handshake_call"
 	ModernProgEnterMmap          = "enter_mmap"
 	ModernProgEnterNsprFreeCall  = "enter_nspr_free_call"
 	ModernProgEnterNsprReadCall  = "enter_nspr_read_call"
@@ -179,7 +178,6 @@ type ModernProgramSpecs struct {
 	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
-	EnterHandshakeCall *ebpf.ProgramSpec `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
@@ -307,7 +305,6 @@ type ModernPrograms struct {
 	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
 	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
-	EnterHandshakeCall *ebpf.Program `ebpf:"enter_handshake_call"`
 	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
 	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
 	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
@@ -346,7 +343,6 @@ func (p *ModernPrograms) Close() error {
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
 		p.EnterGoWriteCall,
-		p.EnterHandshakeCall,
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,

@@ -31,7 +31,6 @@ struct {
 #define do_write_ex2(ctx) enter(ctx, OUT, 0, ARG5(ctx))
 #define do_sendfile(ctx) enter(ctx, OUT, CALL_FILE, 0)
 #define do_window(ctx) enter(ctx, IN, CALL_WINDOW, 0)
-#define do_handshake(ctx) enter(ctx, IN, CALL_WINDOW | CALL_HANDSHAKE, 0)
 #define do_free(ctx) forget(ctx, ARG1(ctx))
 #define do_nspr_read(ctx) enter_nspr(ctx, IN)
 #define do_nspr_write(ctx) enter_nspr(ctx, OUT)
@@ -42,7 +41,7 @@ struct {
 
 // for_each names them in the order of the cookies that the agent gives.
 #define for_each(f) f(read) f(read_ex) f(write) f(write_ex) f(write_ex2) f(sendfile) f(window) f(free) f(nspr_read) f(nspr_write) \
-	f(nspr_free) f(go_read) f(go_write) f(go_free) f(handshake)
+	f(nspr_free) f(go_read) f(go_write) f(go_free)
 
 #define program(NAME)                                                                                                  \
 	SEC("uprobe/" #NAME)                                                                                           \

@@ -46,7 +46,6 @@ enum call_flags {
 	CALL_FILE = 8,    // the plaintext is in a file
 	CALL_STACK = 16,  // buffer is a distance from the end of a Go stack
 	CALL_ASK = 32,    // the filter decides by connection
-	CALL_HANDSHAKE = 64, // serves only to learn the socket
 };
 
 struct {

@@ -49,7 +49,8 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, 
 	h = bpf_map_lookup_elem(&handles, &key);
 	if (h && h->socket && !h->hung_up)
 		call.flags |= CALL_KNOWN;
-	if (process->memory_bio) {
+	// What arrived is taken by the next call that reads: of a program that moves its ciphertext itself, writes may be for any connection.
+	if (process->memory_bio && direction == IN) {
 		struct arrival *a = bpf_map_lookup_elem(&arrivals, &thread);
 
 		if (a) {
@@ -61,8 +62,6 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, 
 			bpf_map_delete_elem(&arrivals, &thread);
 		}
 	}
-	if (flags & CALL_HANDSHAKE && call.flags & CALL_KNOWN)
-		return 0;
 	if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
 		lose(LOSS_CALLS, 1);
 	return 0;
@@ -223,6 +222,8 @@ static __always_inline int finish(struct pt_regs *ctx)
 		call->depth--;
 		return 0;
 	}
+	if (result <= 0 && call->flags & CALL_KNOWN)
+		goto end;
 	key.pointer = call->handle;
 	h = handle_of(&key);
 	if (!h)

@@ -52,9 +52,9 @@ func findIn(t testing.TB, path string, opts Options) ([]Library, error) {
 
 // Functions that are the same in most versions, with a mark at those of which no instruction serves that the kernel emulates.
 const (
-	openSSLHooks = "free SSL_free, read_ex SSL_read/SSL_read_ex, read_ex SSL_read_early_data, handshake SSL_do_handshake, window SSL_peek/SSL_peek_ex, " +
+	openSSLHooks = "free SSL_free, read_ex SSL_read/SSL_read_ex, read_ex SSL_read_early_data, window SSL_peek/SSL_peek_ex, " +
 		"write_ex SSL_write_early_data, "
-	gnuTLSHooks = "free gnutls_deinit, read gnutls_record_recv_early_data, read gnutls_record_recv_seq (slow), handshake gnutls_handshake, " +
+	gnuTLSHooks = "free gnutls_deinit, read gnutls_record_recv_early_data, read gnutls_record_recv_seq (slow), " +
 		"window gnutls_record_uncork, write gnutls_record_send2, write gnutls_record_send_early_data, write gnutls_record_send_range, "
 )
 
@@ -72,8 +72,8 @@ var releases = []struct {
 	libraries []library
 }{
 	{"bionic", []string{"libssl1.0.0"}, []library{
-		{file: "libssl.so.1.0.0", name: "openssl", version: "1.0.2n", hooks: "free SSL_free, read SSL_read, handshake SSL_accept, handshake SSL_connect, " +
-			"handshake SSL_do_handshake, window SSL_peek, write SSL_write (slow)"},
+		{file: "libssl.so.1.0.0", name: "openssl", version: "1.0.2n", hooks: "free SSL_free, read SSL_read, " +
+			"window SSL_peek, write SSL_write (slow)"},
 	}},
 	{"bullseye", []string{"libssl1.1", "libgnutls30"}, []library{
 		{file: "libssl.so.1.1", name: "openssl", version: "1.1.1", hooks: openSSLHooks + "write_ex SSL_write/SSL_write_ex"},
@@ -84,7 +84,7 @@ var releases = []struct {
 		{file: "libgnutls.so.30", name: "gnutls", version: "3.7", hooks: gnuTLSHooks + "read gnutls_record_recv (slow)"},
 		{file: "libnspr4.so", name: "nspr", hooks: "nspr_free PR_Close (slow), nspr_read PR_Read (slow), nspr_read PR_Recv (slow), " +
 			"nspr_write PR_Send (slow), nspr_write PR_Write (slow)"},
-		{file: "android/libssl.so.0", name: "boringssl", hooks: "free SSL_free, read SSL_read, handshake SSL_do_handshake, window SSL_peek, " +
+		{file: "android/libssl.so.0", name: "boringssl", hooks: "free SSL_free, read SSL_read, window SSL_peek, " +
 			"write SSL_write"},
 		{file: "libcrypto.so.3", err: ErrNoTLS, says: "no TLS library"},
 		{file: "libssl3.so", err: ErrNoTLS, says: "libnspr4"},

@@ -40,7 +40,7 @@ func TestFind(t *testing.T) {
 	boring.constants = "OpenSSL 1.1.1 (compatible; BoringSSL)\x00"
 	libre := pushes("SSL_read", markLibreSSL)
 	libre.constants = "LibreSSL 3.8.2\x00"
-	gnutls := pushes("gnutls_record_recv", "gnutls_handshake")
+	gnutls := pushes("gnutls_record_recv", "gnutls_record_uncork")
 	gnutls.constants = "Enabled GnuTLS 3.7.9 logging...\x00"
 	several := pushes("PR_Write", "SSL_read")
 	versions := pushes("SSL_read", "OPENSSL_1_1_0", "OPENSSL_1_1_1", "OPENSSL_1_1_0d")
@@ -56,7 +56,7 @@ func TestFind(t *testing.T) {
 		"another library is used":  {imports, []Library{{"openssl", "", []Hook{hook(Read, "SSL_read", 0), hook(Write, "SSL_write", 16)}}}},
 		"BoringSSL":                {boring, []Library{{"boringssl", "", []Hook{hook(Write, "SSL_write", 0)}}}},
 		"LibreSSL":                 {libre, []Library{{"libressl", "3.8.2", []Hook{hook(Read, "SSL_read", 0)}}}},
-		"GnuTLS":                   {gnutls, []Library{{"gnutls", "3.7.9", []Hook{hook(Read, "gnutls_record_recv", 0), hook(Handshake, "gnutls_handshake", 16)}}}},
+		"GnuTLS":                   {gnutls, []Library{{"gnutls", "3.7.9", []Hook{hook(Read, "gnutls_record_recv", 0), hook(Window, "gnutls_record_uncork", 16)}}}},
 		"several":                  {several, []Library{{"openssl", "", []Hook{hook(Read, "SSL_read", 16)}}, {"nspr", "", []Hook{hook(NSPRWrite, "PR_Write", 0)}}}},
 		"a version of its symbols": {versions, []Library{{"openssl", "1.1.1", []Hook{hook(Read, "SSL_read", 0)}}}},
 	} {

@@ -9,15 +9,14 @@ import "errors"
 type Program string
 
 const (
-	Read      Program = "read"      // n = f(handle, buffer, length): n bytes are in the buffer when it returns more than 0
-	ReadEx    Program = "read_ex"   // ok = f(handle, buffer, length, *n): as Read, with the number behind a pointer
-	Write     Program = "write"     // n = f(handle, buffer, length): n bytes of the buffer were taken
-	WriteEx   Program = "write_ex"  // ok = f(handle, buffer, length, *n)
-	WriteEx2  Program = "write_ex2" // ok = f(handle, buffer, length, flags, *n)
-	SendFile  Program = "sendfile"  // n = f(handle, fd, offset, length, flags): n bytes of a file were taken
-	Window    Program = "window"    // f(handle, ...): reads or writes the socket, but no plaintext that is new, such as a peek
-	Handshake Program = "handshake" // f(handle, ...): as Window; calls no function that is hooked, and matters only until the socket is known
-	Free      Program = "free"      // f(handle): the handle ends
+	Read     Program = "read"      // n = f(handle, buffer, length): n bytes are in the buffer when it returns more than 0
+	ReadEx   Program = "read_ex"   // ok = f(handle, buffer, length, *n): as Read, with the number behind a pointer
+	Write    Program = "write"     // n = f(handle, buffer, length): n bytes of the buffer were taken
+	WriteEx  Program = "write_ex"  // ok = f(handle, buffer, length, *n)
+	WriteEx2 Program = "write_ex2" // ok = f(handle, buffer, length, flags, *n)
+	SendFile Program = "sendfile"  // n = f(handle, fd, offset, length, flags): n bytes of a file were taken
+	Window   Program = "window"    // f(handle, ...): reads or writes the socket, but no plaintext that is new, such as a peek
+	Free     Program = "free"      // f(handle): the handle ends
 
 	NSPRRead  Program = "nspr_read"  // as Read, if the handle is a layered descriptor
 	NSPRWrite Program = "nspr_write" // as Write, likewise

@@ -15,7 +15,8 @@ type entryPoint struct {
 }
 
 // SSL_clear is not here although it ends a connection: the handshake itself calls it. Nor are functions that neither read nor
-// write the socket, such as SSL_pending; nor SSL_shutdown, when all is said.
+// write the socket, such as SSL_pending; nor handshakes and SSL_shutdown,
+// when nothing is said yet or any more: every session would pay for them.
 var openSSL = family{"openssl", []entryPoint{
 	{"SSL_read", Read, false},
 	{"SSL_read_ex", ReadEx, false},
@@ -25,9 +26,6 @@ var openSSL = family{"openssl", []entryPoint{
 	{"SSL_write_ex2", WriteEx2, false}, // since 3.3
 	{"SSL_write_early_data", WriteEx, true},
 	{"SSL_sendfile", SendFile, true}, // since 3.0
-	{"SSL_do_handshake", Handshake, true},
-	{"SSL_connect", Handshake, true},
-	{"SSL_accept", Handshake, true},
 	{"SSL_peek", Window, true},
 	{"SSL_peek_ex", Window, true},
 	{"SSL_free", Free, true},
@@ -44,7 +42,6 @@ var gnuTLS = family{"gnutls", []entryPoint{
 	{"gnutls_record_send_range", Write, true}, // f(handle, buffer, length, *range)
 	{"gnutls_record_send_early_data", Write, true},
 	{"gnutls_record_uncork", Window, true},
-	{"gnutls_handshake", Handshake, true},
 	{"gnutls_deinit", Free, true},
 }}
 
@@ -84,7 +81,7 @@ func wanted() []string {
 // data tells whether the program sees plaintext.
 func (p Program) data() bool {
 	switch p {
-	case Handshake, Window, Free, NSPRFree, GoFree:
+	case Window, Free, NSPRFree, GoFree:
 		return false
 	}
 	return true
