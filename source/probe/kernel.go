@@ -3,6 +3,8 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -154,6 +156,54 @@ func (k *kernel) Close() error {
 		k.programs.Close()
 	}
 	return err
+}
+
+// judge sets the verdict on a process: enum verdict of bpf/state.h.
+func (k *kernel) judge(pid int, verdict uint32) error {
+	type entry struct{ Verdict, MemoryBIO uint32 } // struct process
+	m, key, e := k.programs.Maps["processes"], uint32(pid), entry{}
+	if err := m.Lookup(key, &e); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	e.Verdict = verdict
+	return m.Update(key, &e, ebpf.UpdateAny)
+}
+
+// mute has the kernel pass over a connection.
+func (k *kernel) mute(handle uint64) error {
+	return k.programs.Maps["muted"].Update(handle, uint8(1), ebpf.UpdateAny)
+}
+
+// forget drops what the programs remember of processes, calls and connections: it is no longer true once they have looked away. They must
+// not run meanwhile.
+func (k *kernel) forget() error {
+	for _, name := range []string{"processes", "calls", "go_calls", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings"} {
+		m := k.programs.Maps[name]
+		var keys [][]byte
+		var key, value []byte
+		entries := m.Iterate()
+		for entries.Next(&key, &value) {
+			keys = append(keys, slices.Clone(key))
+		}
+		if err := entries.Err(); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		for _, key := range keys {
+			if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				return fmt.Errorf("clear %s: %w", name, err)
+			}
+		}
+	}
+	return k.passOver()
+}
+
+// passOver leaves the probe itself out.
+func (k *kernel) passOver() error {
+	const drop = 2 // enum verdict of bpf/state.h
+	if err := k.judge(os.Getpid(), drop); err != nil {
+		return fmt.Errorf("leave the probe itself out: %w", err)
+	}
+	return nil
 }
 
 // tracepoints are where the kernel itself tells of something. A raw one has no group.

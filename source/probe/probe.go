@@ -11,14 +11,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -59,15 +57,19 @@ type Probe struct {
 	coverage *coverage
 	stats    stats
 
+	steering sync.Mutex         // held while it is paused, resumed or ended
+	drain    chan chan struct{} // asks the reader to end all connections, and to close what comes
+
 	mu      sync.Mutex
-	kernel  *kernel  // nil unless it runs
-	scanner *scanner // likewise
+	kernel  *kernel       // nil unless it runs
+	scanner *scanner      // likewise
+	stopped chan struct{} // likewise; closed once nobody reads any more
 	paused  bool
 }
 
 type stats struct {
-	thread                                           atomic.Int32 // that reads records
-	conns, untied, dropped, plaintext, lost, notices atomic.Uint64
+	thread                                                     atomic.Int32 // that reads records
+	conns, untied, dropped, received, plaintext, lost, notices atomic.Uint64
 }
 
 // New returns a Probe that does nothing until Run.
@@ -89,7 +91,9 @@ func New(cfg Config, log *slog.Logger) (*Probe, error) {
 		return nil, err
 	}
 	table := process.New(cfg.Proc)
-	return &Probe{cfg: cfg, log: log, table: table, programs: newPrograms(table, f), coverage: newCoverage(cfg.Coverage)}, nil
+	p := &Probe{cfg: cfg, log: log, table: table, programs: newPrograms(table, f), coverage: newCoverage(cfg.Coverage)}
+	p.drain = make(chan chan struct{})
+	return p, nil
 }
 
 // Run sees into processes until ctx is done. Then it takes every hook out again.
@@ -99,17 +103,19 @@ func (p *Probe) Run(ctx context.Context, sink source.Sink) (err error) {
 		return fmt.Errorf("start probe: %w", err)
 	}
 	defer func() { err = errors.Join(err, k.Close()) }()
-	const drop = 2 // enum verdict of bpf/state.h
-	if err := k.judge(os.Getpid(), drop); err != nil {
-		return fmt.Errorf("leave the probe itself out: %w", err)
+	if err := k.passOver(); err != nil {
+		return err
 	}
 	p.programs.enforce(func(pid int, v filter.Verdict) { p.judge(k, pid, v) })
 	s := p.newScanner(k)
 	defer s.close()
 	p.mu.Lock()
-	p.kernel, p.scanner, s.paused = k, s, p.paused
+	p.kernel, p.scanner, p.stopped, s.paused = k, s, make(chan struct{}), p.paused
 	p.mu.Unlock()
 	defer func() {
+		close(p.stopped)
+		p.steering.Lock()
+		defer p.steering.Unlock()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.kernel, p.scanner = nil, nil
@@ -154,9 +160,18 @@ func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) erro
 	defer p.stats.thread.Store(0)
 	next := time.Now()
 	for last := false; ; {
+		var drained chan struct{}
+		select {
+		case drained = <-p.drain:
+		default:
+		}
 		err := k.feed.read(func(r *record) { p.record(r, s, cs) })
 		if err != nil {
 			return fmt.Errorf("read from the kernel: %w", err)
+		}
+		if drained != nil {
+			cs.close()
+			close(drained)
 		}
 		if now := time.Now(); now.After(next) {
 			next = now.Add(tickTime)
@@ -181,6 +196,9 @@ func (p *Probe) record(r *record, s *scanner, cs *conns) {
 		cs.record(r)
 		p.programs.forget(r.pid)
 	default:
+		if r.kind == kindData {
+			p.stats.received.Add(uint64(len(r.data)))
+		}
 		cs.record(r)
 		return
 	}
@@ -210,13 +228,40 @@ func (p *Probe) Pause() error { return p.setPaused(true) }
 func (p *Probe) Resume() error { return p.setPaused(false) }
 
 func (p *Probe) setPaused(paused bool) error {
+	p.steering.Lock()
+	defer p.steering.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	was, s, stopped := p.paused, p.scanner, p.stopped
 	p.paused = paused
-	if p.scanner == nil {
-		return nil
+	p.mu.Unlock()
+	switch {
+	case s == nil || was == paused:
+	case paused:
+		s.pause()
+		p.endConns(stopped)
+	default:
+		if err := s.resume(); err != nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.paused = true
+			return err
+		}
 	}
-	return p.scanner.pause(paused)
+	return nil
+}
+
+// endConns has the reader end all connections, with what is still in the kernel: how they go on is not seen.
+func (p *Probe) endConns(stopped <-chan struct{}) {
+	done := make(chan struct{})
+	select {
+	case p.drain <- done:
+	case <-stopped:
+		return
+	}
+	select {
+	case <-done:
+	case <-stopped:
+	}
 }
 
 // SetFilter changes whose plaintext is taken, from now on. Connections that are left out by it end here.
@@ -242,6 +287,7 @@ type Stats struct {
 	Conns     uint64 // that were followed
 	Untied    uint64 // whose addresses are unknown
 	Dropped   uint64 // that were given up, there being too many
+	Received  uint64 // bytes of plaintext that came from the kernel, those that the filter leaves out then included
 	Plaintext uint64 // bytes of connections that have ended
 	Lost      uint64 // bytes likewise, that show as gaps
 	Notices   uint64 // of processes that were not looked at at once
@@ -257,7 +303,7 @@ type Loss struct {
 // Stats returns the counts so far.
 func (p *Probe) Stats() Stats {
 	s := Stats{
-		Conns: p.stats.conns.Load(), Untied: p.stats.untied.Load(), Dropped: p.stats.dropped.Load(),
+		Conns: p.stats.conns.Load(), Untied: p.stats.untied.Load(), Dropped: p.stats.dropped.Load(), Received: p.stats.received.Load(),
 		Plaintext: p.stats.plaintext.Load(), Lost: p.stats.lost.Load(), Notices: p.stats.notices.Load(),
 	}
 	p.mu.Lock()
@@ -311,20 +357,4 @@ func (p *Probe) Capabilities() []Capability {
 		return nil
 	}
 	return p.kernel.capabilities
-}
-
-// judge sets the verdict on a process: enum verdict of bpf/state.h.
-func (k *kernel) judge(pid int, verdict uint32) error {
-	type entry struct{ Verdict, MemoryBIO uint32 } // struct process
-	m, key, e := k.programs.Maps["processes"], uint32(pid), entry{}
-	if err := m.Lookup(key, &e); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
-	}
-	e.Verdict = verdict
-	return m.Update(key, &e, ebpf.UpdateAny)
-}
-
-// mute has the kernel pass over a connection.
-func (k *kernel) mute(handle uint64) error {
-	return k.programs.Maps["muted"].Update(handle, uint8(1), ebpf.UpdateAny)
 }

@@ -133,6 +133,13 @@ func (ps *programs) forget(pid int) {
 	delete(ps.byPID, pid)
 }
 
+// forgetAll drops all of them.
+func (ps *programs) forgetAll() {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	clear(ps.byPID)
+}
+
 // tuple says who is the client of a connection of the process. It reports false where its addresses can't be had.
 func (ps *programs) tuple(p *program, t *tie) (tuple flow.Tuple, client, known bool) {
 	tuple.Proto = flow.TCP

@@ -344,29 +344,42 @@ func (s *scanner) gone(pid int) {
 	s.coverage.ended(pid)
 }
 
-// pause takes all hooks out, or puts them in again.
-func (s *scanner) pause(paused bool) error {
+// pause takes all hooks out.
+func (s *scanner) pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.paused == paused {
-		return nil
-	}
-	s.paused = paused
-	if paused {
-		s.detachAll()
-	} else if err := s.kernel.watch(); err != nil {
+	s.paused = true
+	s.detachAll()
+	s.coverHooked()
+}
+
+// resume puts all hooks in again, and looks at what has come meanwhile.
+func (s *scanner) resume() error {
+	s.checkFiles(time.Now())
+	s.programs.forgetAll() // others may have their numbers by now
+	if err := errors.Join(s.kernel.forget(), s.kernel.watch()); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.paused = false
 	for _, l := range s.files {
-		if l.file == nil {
-			continue
-		}
-		if !paused {
+		if l.file != nil {
 			s.hook(l)
 		}
-		s.coverUsers(l)
 	}
+	s.coverHooked()
+	s.mu.Unlock()
+	s.scanAll()
 	return nil
+}
+
+// coverHooked tells of the processes that use a library that is hooked, or would be. Valid iff mu is held.
+func (s *scanner) coverHooked() {
+	for _, l := range s.files {
+		if l.file != nil {
+			s.coverUsers(l)
+		}
+	}
 }
 
 // detachAll takes out all hooks side by side: the kernel waits for each. Valid iff mu is held.

@@ -1,0 +1,178 @@
+package probe_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+	"github.com/vitrine-ndr/vitrine/source/probe"
+	"github.com/vitrine-ndr/vitrine/source/probe/filter"
+)
+
+// TestPause takes all hooks out in the middle of a transfer and of connections, and puts them in again.
+func TestPause(t *testing.T) {
+	id, s := newIdentity(t), newSite(t)
+	port := nginx(t, id, s)
+	w := watch(t, probe.Config{})
+	k := newTalker(t)
+	k.do("connect %d", port)
+	k.do("ask /ok/pause-before")
+	w.await(t, "the request before", asked("/ok/pause-before"))
+	hash := download(t, port, "10m", "8M")
+
+	time.Sleep(200 * time.Millisecond) // into the transfer
+	begun := time.Now()
+	if err := w.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("it took %v to pause", took)
+	}
+	if l := w.Libraries(); len(l) > 0 {
+		t.Errorf("hooks are in %+v", l)
+	}
+	if !slices.ContainsFunc(w.Coverage(), func(c probe.Coverage) bool { return c.Process.PID == k.pid && c.Reason == event.Paused }) {
+		t.Error("the coverage list does not say that it is paused")
+	}
+	k.do("ask /ok/pause-during")
+	curl(t, port, "/ok/pause-other")
+	late := newTalker(t, "LD_LIBRARY_PATH="+copyOfLibrary(t))
+	late.do("load")
+	if got := <-hash; got != s.hashes["10m"] {
+		t.Errorf("the transfer that was going on has the hash %s", got)
+	}
+
+	if err := w.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	k.do("ask /ok/pause-after")
+	late.get(port, "/ok/pause-late") // of a library that came meanwhile
+	pid := curl(t, port, "/ok/pause-new")
+	for path, want := range map[string]int{"/ok/pause-after": k.pid, "/ok/pause-late": late.pid, "/ok/pause-new": pid} {
+		if r := w.await(t, path, asked(path)); r.Process.PID != want {
+			t.Errorf("%s: the process is %+v, want %d", path, r.Process, want)
+		}
+	}
+	for _, path := range []string{"/ok/pause-during", "/ok/pause-other"} {
+		if found := w.all(asked(path)); len(found) > 0 {
+			t.Errorf("%s was seen", path)
+		}
+	}
+}
+
+// download has curl get a file at some speed, and sends the hash of what came.
+func download(t testing.TB, port int, name, speed string) <-chan string {
+	t.Helper()
+	cmd := exec.Command(testkit.Need(t, "curl"), "-skf", "--limit-rate", speed, fmt.Sprintf("https://127.0.0.1:%d/%s", port, name))
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string, 1)
+	go func() {
+		h := sha256.New()
+		_, _ = io.Copy(h, out)
+		_ = cmd.Wait()
+		done <- hex.EncodeToString(h.Sum(nil))
+	}()
+	return done
+}
+
+// TestFilters changes what is taken while programs run.
+func TestFilters(t *testing.T) {
+	id, s := newIdentity(t), newSite(t)
+	port, other := nginx(t, id, s), nginx(t, id, s)
+	w := watch(t, probe.Config{})
+	k := newTalker(t)
+	k.get(port, "/ok/unfiltered")
+	w.await(t, "the request before any filter", asked("/ok/unfiltered"))
+	at := func(ports ...int) (list []string) {
+		for _, p := range ports {
+			list = append(list, fmt.Sprint(p))
+		}
+		return list
+	}
+	only, except := filter.Only, filter.Except
+	for i, tc := range []struct {
+		name  string
+		rules filter.Rules
+		seen  string // of curl and python at both ports, at the client and at the server
+	}{
+		{"only a program", filter.Rules{Mode: only, Rules: []filter.Rule{{Exe: "*/curl"}}}, "curl to port, curl to other"},
+		{"all but a name", filter.Rules{Mode: except, Rules: []filter.Rule{{Name: "python3"}, {Name: "nginx"}}}, "curl to port, curl to other"},
+		{"only a port", filter.Rules{Mode: only, Rules: []filter.Rule{{Ports: at(other)}}}, "curl to other, curl to other at server, python3 to other, python3 to other at server"},
+		{"only a program at a port", filter.Rules{Mode: only, Rules: []filter.Rule{{Exe: "*/curl", Ports: at(port)}}}, "curl to port"},
+		{"only a direction", filter.Rules{Mode: only, Rules: []filter.Rule{{Direction: filter.Incoming, Ports: at(port, other)}}},
+			"curl to other at server, curl to port at server, python3 to other at server, python3 to port at server"},
+		{"a process", filter.Rules{Mode: only, Rules: []filter.Rule{{PID: k.pid}}}, "python3 to other, python3 to port"},
+		{"everything", filter.Rules{}, "curl to other, curl to other at server, curl to port, curl to port at server, " +
+			"python3 to other, python3 to other at server, python3 to port, python3 to port at server"},
+	} {
+		if err := w.SetFilter(tc.rules); err != nil {
+			t.Fatal(err)
+		}
+		path := fmt.Sprint("/ok/filter-", i)
+		for name, p := range map[string]int{"port": port, "other": other} {
+			curl(t, p, path+"-curl-to-"+name)
+			k.get(p, path+"-python3-to-"+name)
+		}
+		want := strings.Split(tc.seen, ", ")
+		for begun := time.Now(); len(w.requests(path)) < len(want) && time.Since(begun) < patience; {
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond) // for what is left out, which can't be waited for
+		slices.Sort(want)
+		if seen := w.requests(path); !slices.Equal(seen, want) {
+			t.Errorf("%s: saw %q, want %q", tc.name, seen, want)
+		}
+	}
+}
+
+// requests lists what was asked for below a path.
+func (w *watched) requests(path string) (list []string) {
+	for _, r := range w.all(func(r *event.Record) bool { return r.HTTP != nil && strings.HasPrefix(r.HTTP.URL, path) }) {
+		what := strings.ReplaceAll(strings.TrimPrefix(r.HTTP.URL, path+"-"), "-", " ")
+		if r.Local == flow.ServerSide {
+			what += " at server"
+		}
+		list = append(list, what)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestFilteredInKernel has much left out, and looks at how much of it comes from the kernel.
+func TestFilteredInKernel(t *testing.T) {
+	id, s := newIdentity(t), newSite(t)
+	port := nginx(t, id, s)
+	for name, rules := range map[string]filter.Rules{
+		"processes":   {Mode: filter.Only, Rules: []filter.Rule{{Name: "nobody"}}},
+		"connections": {Mode: filter.Only, Rules: []filter.Rule{{Ports: []string{"1"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := watch(t, probe.Config{Filter: rules})
+			k := newTalker(t)
+			k.get(port, "/ok/known")
+			before := w.Stats().Received
+			if got := <-download(t, port, "10m", "100M"); got != s.hashes["10m"] {
+				t.Errorf("the transfer has the hash %s", got)
+			}
+			// Both programs are asked about with their first bytes: those come.
+			if n := w.Stats().Received - before; n > 2<<20 {
+				t.Errorf("%d bytes of plaintext came from the kernel of a transfer that is left out", n)
+			}
+		})
+	}
+}
