@@ -45,6 +45,10 @@ func (p *parser) credentials(s *side, b []byte) (int, bool) {
 	if n == 0 {
 		return 0, false
 	}
+	if p.doubtful && isCommand(b[:n]) {
+		s.state = (*parser).command
+		return 0, true
+	}
 	if line != nil && string(line) != "*" {
 		p.take(string(line))
 	}
