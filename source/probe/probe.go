@@ -98,6 +98,9 @@ func New(cfg Config, log *slog.Logger) (*Probe, error) {
 
 // Run sees into processes until ctx is done. Then it takes every hook out again.
 func (p *Probe) Run(ctx context.Context, sink source.Sink) (err error) {
+	if err := checkPIDs(); err != nil {
+		return fmt.Errorf("start probe: %w", err)
+	}
 	k, err := loadKernel(p.cfg.Legacy, p.cfg.Single)
 	if err != nil {
 		return fmt.Errorf("start probe: %w", err)

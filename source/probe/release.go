@@ -1,10 +1,22 @@
 package probe
 
 import (
+	"errors"
+	"os"
 	"runtime"
 
 	"github.com/cilium/ebpf/features"
 )
+
+// checkPIDs returns an error where process ids mean other processes to this program than to the kernel, as in a container that does not
+// share the host's.
+func checkPIDs() error {
+	const hosts = "pid:[4026531836]" // PROC_PID_INIT_INO of include/linux/proc_ns.h
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != hosts {
+		return errors.New("this container has process ids of its own: run it with the host's (docker run --pid=host, hostPID: true in Kubernetes)")
+	}
+	return nil
+}
 
 // trampolinesKill tells whether return probes of the running kernel may kill programs. From 6.11 on, x86-64 leaves functions by a system
 // call of its own, uretprobe(2), which a seccomp filter denies as any call that it does not know. Since 6.12.14, 6.13.3 and 6.14 the
