@@ -71,4 +71,3 @@ func (i *instance) find(t testing.TB, query string) (found []*event.Record) {
 	}
 	return found
 }
-
