@@ -51,7 +51,6 @@ const noticeRoom = 4096
 type Probe struct {
 	cfg      Config
 	log      *slog.Logger
-	filter   *filter.Filter
 	table    *process.Table
 	programs *programs
 	coverage *coverage
