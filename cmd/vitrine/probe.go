@@ -83,8 +83,7 @@ func (p *probeRole) run(ctx context.Context) error {
 
 // usage is what the probe takes of this program: the time of its thread, and what its parsers hold beside the buffers in the kernel.
 func (p *probeRole) usage() (governor.Reading, error) {
-	cpu, err := p.probe.CPU()
-	return governor.Reading{CPU: cpu, Memory: p.inspector.Stats().Memory + probe.BufferBytes}, err
+	return governor.Reading{CPU: p.probe.CPU(), Memory: p.inspector.Stats().Memory + probe.BufferBytes}, nil
 }
 
 // tell makes an event of a change in coverage.

@@ -11,13 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
@@ -67,7 +64,7 @@ type Probe struct {
 }
 
 type stats struct {
-	thread                                                     atomic.Int32 // that reads records
+	cpu                                                        atomic.Int64 // ns
 	conns, untied, dropped, received, plaintext, lost, notices atomic.Uint64
 }
 
@@ -156,10 +153,7 @@ func (p *Probe) work(ctx context.Context, k *kernel, s *scanner, sink source.Sin
 // read hands records on until ctx is done, and then what is still in the kernel.
 func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) error {
 	defer cs.close()
-	runtime.LockOSThread() // so that the time of this work can be told from that of the rest of the program
-	defer runtime.UnlockOSThread()
-	p.stats.thread.Store(int32(unix.Gettid()))
-	defer p.stats.thread.Store(0)
+	var clock stopwatch
 	next := time.Now()
 	for last := false; ; {
 		var drained chan struct{}
@@ -167,6 +161,7 @@ func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) erro
 		case drained = <-p.drain:
 		default:
 		}
+		clock.start()
 		err := k.feed.read(func(r *record) { p.record(r, s, cs) })
 		if err != nil {
 			return fmt.Errorf("read from the kernel: %w", err)
@@ -179,6 +174,7 @@ func (p *Probe) read(ctx context.Context, k *kernel, s *scanner, cs *conns) erro
 			next = now.Add(tickTime)
 			cs.tick(now)
 		}
+		p.stats.cpu.Add(int64(clock.stop()))
 		if last {
 			return nil
 		}
@@ -316,21 +312,9 @@ func (p *Probe) Stats() Stats {
 	return s
 }
 
-// CPU returns the processor time that handing on plaintext has taken since Run began: of the probe and of its Sink. It is for programs in
-// which the probe is a part among others.
-func (p *Probe) CPU() (time.Duration, error) {
-	thread := p.stats.thread.Load()
-	if thread == 0 {
-		return 0, nil
-	}
-	// The clock of a thread: include/linux/posix-timers_types.h, CPUCLOCK_SCHED and CPUCLOCK_PERTHREAD_MASK.
-	const scheduled, perThread = 2, 4
-	var ts unix.Timespec
-	if err := unix.ClockGettime(^thread<<3|perThread|scheduled, &ts); err != nil {
-		return 0, fmt.Errorf("read processor time of the probe: %w", err)
-	}
-	return time.Duration(ts.Nano()), nil
-}
+// CPU returns the processor time that handing on plaintext has taken so far: of the probe and of its Sink. It is for programs in which
+// the probe is a part among others.
+func (p *Probe) CPU() time.Duration { return time.Duration(p.stats.cpu.Load()) }
 
 // LossReasons are the reasons of Losses.
 func LossReasons() []string { return slices.Clone(lossReasons) }
