@@ -96,6 +96,7 @@ func TestProcesses(t *testing.T) {
 		"fork before a connection": forkBefore,
 		"fork within a connection": forkWithin,
 		"exec":                     execOther,
+		"seccomp":                  sandboxed,
 		"descriptor used again":    descriptorAgain,
 		"TLS object used again":    objectAgain,
 		"library replaced on disk": libraryReplaced,
@@ -204,6 +205,21 @@ func execOther(t *testing.T, w *watched, port int) {
 				t.Errorf("%s: the process is %+v, want %s, %d", path, r.Process, name, k.pid)
 			}
 		}
+	}
+}
+
+// sandboxed is a program that a filter of system calls kills for those that hooks make. The kernel must not let it see them, or the probe
+// must not use such hooks.
+func sandboxed(t *testing.T, w *watched, port int) {
+	k := newTalker(t)
+	k.do("load")
+	if said := k.do("sandbox")[0]; said != "done" {
+		testkit.Skip(t, "no filter of system calls: error %s", said)
+	}
+	for i := range 3 {
+		path := fmt.Sprint("/ok/sandbox-", i)
+		k.get(port, path)
+		w.await(t, path, asked(path))
 	}
 }
 

@@ -29,6 +29,17 @@ def obey(words):
         if child:
             os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         return str(os.getpid())
+    elif verb == "sandbox":  # to be killed where anything but itself makes it do a system call: uretprobe(2) or uprobe(2) of x86-64
+        import ctypes, struct
+
+        load, equal, give = 0x20, 0x15, 0x06  # linux/bpf_common.h: BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+        kill, allow = 0x80000000, 0x7FFF0000  # linux/seccomp.h
+        rules = [(load, 0, 0, 0), (equal, 1, 0, 335), (equal, 0, 1, 336), (give, 0, 0, kill), (give, 0, 0, allow)]
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *r) for r in rules))
+        program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(rules), ctypes.addressof(code)))
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        if prctl(38, 1, 0, 0, 0) or prctl(22, 2, program, 0, 0):  # linux/prctl.h: PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+            return f"error {ctypes.get_errno()}"
     elif verb == "become":
         os.execvp(args[0], args)
     return "done"
