@@ -72,7 +72,7 @@ func (c *coverage) set(p *program, l *library, reason event.CoverageReason, deta
 	c.tell(&e.Coverage)
 }
 
-// ended drops the entries of a process.
+// ended drops the entries of a process. Its end is told if it said anything: short programs that only load a library are many.
 func (c *coverage) ended(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +81,9 @@ func (c *coverage) ended(pid int) {
 		last := e.Coverage
 		last.State, last.Reason, last.Detail = event.CoverageEnded, "", ""
 		last.Plaintext = e.program.plaintext.Load()
-		c.tell(&last)
+		if last.Plaintext > 0 {
+			c.tell(&last)
+		}
 	}
 	delete(c.entries, pid)
 }
