@@ -90,6 +90,12 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 };
+struct inet_bind_bucket {
+	signed char fastreuse;
+};
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+};
 struct socket {
 	short type;
 	struct sock *sk;
