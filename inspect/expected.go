@@ -21,16 +21,23 @@ type expectation struct {
 	name    string // of its protocol
 	upgrade *parse.Upgrade
 	at      [2]netip.AddrPort // where it is expected: at the address that was announced, and at that of the host that announced it
+	local   flow.Side         // which side of it the program will be whose words announced it, if one is looked into
 	until   time.Time
-	place   *list.Element // nil once it has opened, or was withdrawn
+	queued  *list.Element // nil once it has opened, or was withdrawn
+}
+
+// place is where a connection is expected. Where both programs are looked into, each tells of its own side of both connections.
+type place struct {
+	at    netip.AddrPort
+	local flow.Side
 }
 
 // expectations are those of all connections. Safe for concurrent use.
 type expectations struct {
 	waiting atomic.Int64 // how many there are: most of the time none
 	mu      sync.Mutex
-	by      map[netip.AddrPort]*expectation // the newest for each place
-	order   list.List                       // the first to expire in front
+	by      map[place]*expectation // the newest for each
+	order   list.List              // the first to expire in front
 }
 
 // add takes the place of old, which may be nil.
@@ -38,12 +45,12 @@ func (e *expectations) add(x, old *expectation) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.by == nil {
-		e.by = map[netip.AddrPort]*expectation{}
+		e.by = map[place]*expectation{}
 	}
 	e.drop(old)
-	x.place = e.order.PushBack(x)
+	x.queued = e.order.PushBack(x)
 	for _, at := range x.at {
-		e.by[at] = x
+		e.by[place{at, x.local}] = x
 	}
 	for first := e.order.Front(); first != nil; first = e.order.Front() {
 		oldest := first.Value.(*expectation)
@@ -56,7 +63,7 @@ func (e *expectations) add(x, old *expectation) {
 }
 
 // take returns what is expected at a place, or nil. It is expected once.
-func (e *expectations) take(at netip.AddrPort, now time.Time) *expectation {
+func (e *expectations) take(at place, now time.Time) *expectation {
 	if e.waiting.Load() == 0 {
 		return nil
 	}
@@ -86,23 +93,31 @@ func (e *expectations) withdraw(x *expectation) {
 }
 
 func (e *expectations) drop(x *expectation) {
-	if x == nil || x.place == nil {
+	if x == nil || x.queued == nil {
 		return
 	}
-	e.order.Remove(x.place)
-	x.place = nil
+	e.order.Remove(x.queued)
+	x.queued = nil
 	for _, at := range x.at {
-		if e.by[at] == x {
-			delete(e.by, at)
+		if key := (place{at, x.local}); e.by[key] == x {
+			delete(e.by, key)
 		}
 	}
 }
 
 // expect is the parser's Output.Expect.
 func (s *stream) expect(at parse.Listener, name string, upgrade *parse.Upgrade) {
-	host := s.conn.Tuple.Server.IP
+	host, listens := s.conn.Tuple.Server.IP, flow.ServerSide
 	if at.Side == flow.ToClient {
-		host = s.conn.Tuple.Client.IP
+		host, listens = s.conn.Tuple.Client.IP, flow.ClientSide
+	}
+	local := s.conn.Local
+	switch local {
+	case "":
+	case listens:
+		local = flow.ServerSide
+	default:
+		local = flow.ClientSide
 	}
 	announced := at.Address
 	if !announced.IsValid() {
@@ -110,7 +125,7 @@ func (s *stream) expect(at parse.Listener, name string, upgrade *parse.Upgrade) 
 	}
 	u := *upgrade
 	u.Conn = s.conn.ID
-	x := &expectation{name: name, upgrade: &u, until: s.at.Add(expectedTime)}
+	x := &expectation{name: name, upgrade: &u, local: local, until: s.at.Add(expectedTime)}
 	for i, ip := range [...]netip.Addr{announced, host} {
 		x.at[i] = netip.AddrPortFrom(ip.Unmap(), at.Port)
 	}
@@ -125,13 +140,13 @@ func (s *stream) await(at time.Time) {
 		return
 	}
 	server := s.conn.Tuple.Server
-	place := netip.AddrPortFrom(server.IP.Unmap(), server.Port)
-	x := s.inspector.expected.take(place, at)
+	listener := netip.AddrPortFrom(server.IP.Unmap(), server.Port)
+	x := s.inspector.expected.take(place{listener, s.conn.Local}, at)
 	if x == nil || s.inspector.protocol[x.name] == nil {
 		return
 	}
 	s.expected = x
-	if place == x.at[1] {
+	if listener == x.at[1] {
 		s.at = at
 		s.guard(func() { s.start(s.fallback()) })
 	}

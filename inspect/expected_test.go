@@ -176,7 +176,7 @@ func TestExpectationsAreBounded(t *testing.T) {
 	if len(e.by) != maxExpected || e.order.Len() != maxExpected || e.waiting.Load() != maxExpected {
 		t.Errorf("%d and %d are kept, %d counted", len(e.by), e.order.Len(), e.waiting.Load())
 	}
-	if e.take(at(0), time.Unix(0, 0)) != nil || e.take(at(2*maxExpected-1), time.Unix(0, 0)) == nil {
+	if e.take(place{at: at(0)}, time.Unix(0, 0)) != nil || e.take(place{at: at(2*maxExpected - 1)}, time.Unix(0, 0)) == nil {
 		t.Error("the newest should be kept")
 	}
 	e.add(&expectation{at: [2]netip.AddrPort{at(1), at(1)}, until: time.Unix(1000, 0)}, nil)
