@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -36,18 +37,19 @@ type kernel struct {
 func loadKernel(legacy, single bool) (*kernel, error) {
 	_ = rlimit.RemoveMemlock() // kernels before 5.11 count maps against it; where that is refused, loading tells
 	k := new(kernel)
+	multi := !single && features.HaveBPFLinkUprobeMulti() == nil // kernels from 5.15 on load such programs, but attach them only from 6.6 on
 	why := "turned off by the configuration"
 	if !legacy {
 		if _, err := btf.LoadKernelSpec(); err != nil {
 			why = "the kernel has no type information"
-		} else if err := k.load(bpf.LoadModern, !single); err != nil {
+		} else if err := k.load(bpf.LoadModern, multi); err != nil {
 			why = err.Error()
 		} else {
 			k.modern = true
 		}
 	}
 	if !k.modern {
-		if err := k.load(bpf.LoadLegacy, !single); err != nil {
+		if err := k.load(bpf.LoadLegacy, multi); err != nil {
 			return nil, fmt.Errorf("load programs into the kernel: %w", err)
 		}
 	}

@@ -34,7 +34,7 @@ const (
 type record struct {
 	time     uint64 // of CLOCK_MONOTONIC, ns
 	handle   uint64
-	position [2]uint64
+	position [2]uint64 // by way
 	pid      int
 	length   int
 	kind     kind
@@ -56,6 +56,9 @@ func decodeRecord(b []byte) (r record, ok bool) {
 	r = record{
 		time: le.Uint64(b), handle: le.Uint64(b[8:]), position: [2]uint64{le.Uint64(b[16:]), le.Uint64(b[24:])},
 		pid: int(le.Uint32(b[32:])), length: int(le.Uint32(b[36:])), kind: kind(b[40]), way: way(b[41] & 1), data: b[headSize:],
+	}
+	if r.way == out { // the record has its own direction's position first
+		r.position[in], r.position[out] = r.position[out], r.position[in]
 	}
 	switch r.kind {
 	case kindData:

@@ -22,7 +22,7 @@ enum direction {
 struct record {
 	u64 time;        // of CLOCK_MONOTONIC, ns
 	u64 handle;      // unique name of a TLS handle, 0 for KIND_EXEC and the like
-	u64 position[2]; // by direction: of the first byte that follows, and of the next one in the other direction
+	u64 position[2]; // of the first byte that follows, and of the next one in the other direction: old kernels index no array of the stack
 	u32 process;     // tgid, in the initial namespace
 	u32 length;      // bytes of plaintext, or of a gap
 	u8 kind, direction;

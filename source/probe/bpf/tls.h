@@ -152,10 +152,12 @@ static __always_inline u64 tell(void *ctx, struct call *call, const struct handl
 {
 	struct record head = {.kind = KIND_DATA, .process = key->process, .direction = call->direction, .handle = h->id};
 	u64 left = call->result - call->sent, from = buffer + call->sent;
-	u32 in = call->direction & 1, out = in ^ 1;
+	u64 in = call->direction & 1, out = in ^ 1;
 
-	head.position[in] = h->position[in];
-	head.position[out] = h->position[out];
+	asm volatile("" : "+r"(out)); // old kernels don't know the bounds of ^, and the compiler does
+	out &= 1;
+	head.position[0] = h->position[in];
+	head.position[1] = h->position[out];
 	if (call->flags & CALL_ASK && bpf_map_lookup_elem(&muted, &head.handle)) {
 		h->position[in] += left;
 		return 0;
@@ -170,17 +172,17 @@ static __always_inline u64 tell(void *ctx, struct call *call, const struct handl
 	for (int i = 0; i < CHUNKS; i++) {
 		if (left >= CHUNK) {
 			send_full(ctx, &head, from);
-			head.position[in] += CHUNK;
+			head.position[0] += CHUNK;
 			from += CHUNK;
 			left -= CHUNK;
 		}
 	}
 	if (left && left < CHUNK) {
 		send_rest(ctx, &head, from, left);
-		head.position[in] += left;
+		head.position[0] += left;
 		left = 0;
 	}
-	h->position[in] = head.position[in];
+	h->position[in] = head.position[0];
 	call->sent = call->result - left;
 	if (left && ++call->runs == RUNS) {
 		omit(ctx, &head, LOSS_LONG, left);

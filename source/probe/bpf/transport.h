@@ -150,6 +150,7 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 	s->busy = 1;
 	head->length = n;
 	__builtin_memcpy(&s->head, head, sizeof(*head));
+	asm volatile("" : "+r"(n)); // as in send_in
 	n &= 2 * CHUNK - 1;
 	if (n > CHUNK)
 		n = CHUNK;
