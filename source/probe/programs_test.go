@@ -2,15 +2,19 @@ package probe_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/probe"
+	"github.com/vitrine-ndr/vitrine/source/probe/process"
 )
 
 // TestPrograms has real clients talk to real servers, and looks at both: each request is told once at either end.
@@ -143,8 +147,25 @@ func checkBoth(t *testing.T, w *watched, path string, port int, name string, pid
 		if r.Decryption != (flow.Decryption{State: flow.DecryptedYes, Source: flow.FromProbe}) {
 			t.Errorf("decryption is %v", r.Decryption)
 		}
-		if p := r.Process; p.Exe == "" || p.CommandLine == "" || p.Start.IsZero() || time.Since(p.Start) > time.Hour {
+		if p := r.Process; p.Name == "" || p.UID != os.Getuid() {
 			t.Errorf("process is %+v", p)
 		}
+	}
+	checkFacts(t, atServer) // the client may have ended before anybody could look
+}
+
+// checkFacts wants to know all of a process that a test has started.
+func checkFacts(t *testing.T, r *event.Record) {
+	t.Helper()
+	p := r.Process
+	if p.Exe == "" || p.CommandLine == "" || p.Start.IsZero() || time.Since(p.Start) > time.Hour {
+		t.Errorf("process is %+v", p)
+	}
+	self, err := process.New("/proc").Read(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(self.Container, r.Container); diff != "" {
+		t.Errorf("the test and what it starts are not in one container (-test +started)\n%s", diff)
 	}
 }

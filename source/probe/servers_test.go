@@ -37,7 +37,7 @@ func newSite(t testing.TB) site {
 	return s
 }
 
-// nginx serves the site, and answers anything below /ok, with HTTP/2 where that is wanted. It returns its port.
+// nginx serves the site, answers anything below /ok, and takes files below /up, with HTTP/2 where that is wanted. It returns its port.
 func nginx(t testing.TB, id identity, s site) int {
 	t.Helper()
 	port, dir := freePort(t), t.TempDir()
@@ -52,6 +52,7 @@ http {
 		ssl_certificate %[3]s; ssl_certificate_key %[4]s; ssl_protocols TLSv1.2 TLSv1.3;
 		root %[5]s;
 		location /ok { return 200 "fine\n"; }
+		location /up { root %[1]s; dav_methods PUT; create_full_put_path on; }
 	}
 }
 `, dir, port, id.cert, id.key, s.dir))
