@@ -107,3 +107,16 @@ func TestJudge(t *testing.T) {
 		t.Errorf("a machine that ends as planned: %v", err)
 	}
 }
+
+func TestTail(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		n    int
+		want string
+	}{{"a\nb\nc\n", 2, "b\nc\n"}, {"a\nb", 9, "a\nb"}, {"", 1, ""}} {
+		if got := string(tail([]byte(tt.text), tt.n)); got != tt.want {
+			t.Errorf("the last %d lines of %q: %q, want %q", tt.n, tt.text, got, tt.want)
+		}
+	}
+}

@@ -85,6 +85,9 @@ func matrix(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// consoleLines are shown of a machine that fails: a kernel's last words take so many.
+const consoleLines = 60
+
 // tester has what all kernels share.
 type tester struct {
 	cache, initramfs string
@@ -104,13 +107,15 @@ func (m *tester) try(ctx context.Context, k kernel) bool {
 		return false
 	}
 	started := time.Now()
-	machine := machine{kernel: image, initramfs: m.initramfs, console: m.console}
+	var console bytes.Buffer
+	machine := machine{kernel: image, initramfs: m.initramfs, console: io.MultiWriter(&console, m.console)}
 	raw, err := machine.run(ctx)
 	took := time.Since(started)
 	reports, incomplete := readReports(bytes.NewReader(raw))
 	err = errors.Join(err, incomplete)
 	if m.keep != "" {
-		err = errors.Join(err, os.WriteFile(filepath.Join(m.keep, k.name+".json"), raw, 0o600))
+		err = errors.Join(err, os.WriteFile(filepath.Join(m.keep, k.name+".json"), raw, 0o600),
+			os.WriteFile(filepath.Join(m.keep, k.name+".console"), console.Bytes(), 0o600))
 	}
 	good := err == nil
 	for _, r := range runs {
@@ -120,7 +125,16 @@ func (m *tester) try(ctx context.Context, k kernel) bool {
 	}
 	fmt.Printf("%-8s %.0f s from boot to power off\n", "", took.Seconds())
 	if err != nil {
-		fmt.Printf("%-8s %v\n", "", err)
+		fmt.Printf("%-8s %v\n%s", "", err, tail(console.Bytes(), consoleLines))
 	}
 	return good
+}
+
+// tail returns the last n lines.
+func tail(text []byte, n int) []byte {
+	for at := len(text); ; n-- {
+		if at = bytes.LastIndexByte(text[:at], '\n'); at < 0 || n == 0 {
+			return text[at+1:]
+		}
+	}
 }
