@@ -1,0 +1,72 @@
+package probe_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+	"github.com/vitrine-ndr/vitrine/source/probe"
+)
+
+var bothSides = []flow.Side{flow.ClientSide, flow.ServerSide}
+
+// TestWebSocket wants the messages of a conversation at both ends.
+func TestWebSocket(t *testing.T) {
+	id, port := newIdentity(t), freePort(t)
+	w := watch(t, probe.Config{})
+	serve(t, port, exec.Command("/usr/bin/python3", "testdata/websocket.py", "server", fmt.Sprint(port), id.both))
+	runCommand(t, exec.Command("/usr/bin/python3", "testdata/websocket.py", "client", fmt.Sprint(port)))
+	for _, side := range bothSides {
+		for direction, text := range map[string]string{"to_server": "hello", "to_client": "you said hello"} {
+			w.await(t, fmt.Sprintf("the message %q at the %s", text, side), func(r *event.Record) bool {
+				m := r.WebSocket
+				return m != nil && int(r.Server.Port) == port && r.Local == side && m.Direction == direction && string(m.Body) == text && m.URL == "/chat"
+			})
+		}
+	}
+}
+
+// TestGRPC wants a call at both ends, with its message and its status, which is in a trailer.
+func TestGRPC(t *testing.T) {
+	id, port := newIdentity(t), freePort(t)
+	w := watch(t, probe.Config{})
+	serve(t, port, exec.Command("/usr/bin/python3", "testdata/rpc.py", "server", fmt.Sprint(port), id.cert, id.key))
+	runCommand(t, exec.Command("/usr/bin/python3", "testdata/rpc.py", "client", fmt.Sprint(port), id.cert))
+	for _, side := range bothSides {
+		r := w.await(t, fmt.Sprintf("the call at the %s", side), func(r *event.Record) bool {
+			return r.HTTP != nil && int(r.Server.Port) == port && r.Local == side && r.HTTP.URL == "/chat.Chat/Say"
+		})
+		request, response := r.HTTP.Request, r.HTTP.Response
+		if string(request.Body) != "\x00\x00\x00\x00\x05hello" || string(response.Body) != "\x00\x00\x00\x00\x0eyou said hello" {
+			t.Errorf("the %s sees %q and %q", side, request.Body, response.Body)
+		}
+		if !slices.Contains(response.Trailers, "grpc-status: 0") || r.HTTP.State != event.Complete {
+			t.Errorf("the %s sees trailers %q, %s", side, response.Trailers, r.HTTP.State)
+		}
+	}
+}
+
+// TestGnuTLSBuild has git fetch over the libcurl that Debian builds with GnuTLS.
+func TestGnuTLSBuild(t *testing.T) {
+	port := nginx(t, newIdentity(t), newSite(t))
+	w := watch(t, probe.Config{})
+	cmd := exec.Command(testkit.Need(t, "git"), "ls-remote", fmt.Sprintf("https://127.0.0.1:%d/x", port))
+	cmd.Env = append(os.Environ(), "GIT_SSL_NO_VERIFY=1")
+	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "not found") { // which nginx says
+		t.Fatalf("%s", out)
+	}
+	for _, side := range bothSides {
+		r := w.await(t, "the request at the "+string(side), func(r *event.Record) bool {
+			return r.HTTP != nil && int(r.Server.Port) == port && r.Local == side && strings.HasPrefix(r.HTTP.URL, "/x/info/refs")
+		})
+		if side == flow.ClientSide && r.Process.Name != "git-remote-http" || r.HTTP.Status != 404 {
+			t.Errorf("the %s is %s, which sees %d", side, r.Process.Name, r.HTTP.Status)
+		}
+	}
+}
