@@ -80,14 +80,12 @@ async def main():
     await reader.read(); writer.close()
 asyncio.run(main())`),
 		"node": func(t testing.TB, port int, path string) int {
-			_, pid := run(t, "node", "-e", fmt.Sprintf("require('https').get('https://127.0.0.1:%d%s', {rejectUnauthorized: false}, r => r.resume())", port, path))
-			return pid
+			return patient(t, w, "node", "testdata/move.js", fmt.Sprintf("https://127.0.0.1:%d%s", port, path))
 		},
 	}
 	for _, release := range []string{"1.18.10", "1.22.12", "1.26.8"} {
 		m["go "+release] = func(t testing.TB, port int, path string) int {
-			_, pid := goClient(t, w, goProgram(t, release), fmt.Sprintf("https://127.0.0.1:%d%s", port, path))
-			return pid
+			return patient(t, w, goProgram(t, release), "client", fmt.Sprintf("https://127.0.0.1:%d%s", port, path))
 		}
 	}
 	return m

@@ -140,20 +140,21 @@ func goProgram(t testing.TB, release string) string {
 	return testkit.GoBuild(t, release, []string{"-ldflags=-s -w"}, string(source))
 }
 
-// goClient asks for URLs and returns what it printed and its process id. TLS is part of the program, so nothing of it is hooked before it
-// has been started: it waits until that is done.
-func goClient(t testing.TB, w *watched, program string, args ...string) (output string, pid int) {
+// patient runs a client that waits until its standard input ends. TLS is part of the program, so nothing of it is hooked before it has
+// been started: it may begin once that is done.
+func patient(t testing.TB, w *watched, name string, args ...string) (pid int) {
 	t.Helper()
-	cmd := exec.Command(program, append([]string{"client"}, args...)...)
+	cmd := exec.Command(testkit.Need(t, name), args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Error(err)
-		return "", 0
+		return 0
 	}
-	return runCommand(t, cmd, func() {
+	_, pid = runCommand(t, cmd, func() {
 		w.sees(t, cmd.Process.Pid)
 		in.Close()
 	})
+	return pid
 }
 
 func goServer(t testing.TB, w *watched, program string, id identity, s site) int {

@@ -1,4 +1,4 @@
-// Gets URLs, and puts a file to those that come after one, as move.py.
+// Gets URLs, and puts a file to those that come after one, as move.py. It begins once its standard input ends.
 const https = require('https')
 const fs = require('fs')
 
@@ -25,4 +25,4 @@ async function main(args) {
   agent.destroy()
 }
 
-main(process.argv.slice(2))
+process.stdin.on('end', () => main(process.argv.slice(2))).resume()
