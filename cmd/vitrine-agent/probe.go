@@ -60,16 +60,21 @@ Go's crypto/tls. It needs root, and ends with Ctrl-C; nothing of it stays.`,
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log what is done")
 	f.Float64Var(&o.budget.CPU, "max-cpu", o.budget.CPU, "pause when more than `PERCENT` of one core is used for long")
 	f.TextVar(&o.budget.Memory, "max-memory", o.budget.Memory, "pause when more than `SIZE` of memory is used for long")
+	f.DurationVar(&o.budget.Over, "over", o.budget.Over, "what \"for long\" is: pause after `TIME` over the budget")
+	f.DurationVar(&o.budget.Retry, "retry", o.budget.Retry, "try again after `TIME`; over the budget once more within that time, pause for good")
 	f.BoolVar(&o.legacy, "legacy", false, "use the programs for kernels before 5.8")
 	return cmd
 }
 
 func runProbe(cmd *cobra.Command, o *probeOptions) error {
+	if err := o.budget.Validate(); err != nil {
+		return command.Usage(cmd, fmt.Errorf("budget: %w", err))
+	}
 	out, err := output.New(os.Stdout, withColumns(o.output))
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	level := slog.LevelWarn
+	level := slog.LevelInfo
 	if o.verbose {
 		level = slog.LevelDebug
 	}
@@ -102,7 +107,7 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 		printStats(os.Stderr, p, sink)
 	}
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w: the probe needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE", err)
+		return fmt.Errorf("%w: the probe needs root, or CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE", err)
 	}
 	return err
 }
@@ -115,6 +120,7 @@ func withColumns(o output.Options) output.Options {
 // budgetOf lets a governor steer the probe.
 func budgetOf(p *probe.Probe, log *slog.Logger) governor.Deps {
 	return governor.Deps{
+		Name:   "probe",
 		Read:   new(governor.Meter).Read,
 		Pause:  func(string) error { return p.Pause() },
 		Resume: p.Resume, Log: log,

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
 )
 
 // Encoder writes Records. It is not safe for concurrent use.
@@ -61,35 +62,22 @@ type line struct {
 
 // vitrineObject holds what EVE has no name for.
 type vitrineObject struct {
-	ID        string           `json:"id"`
-	ConnID    string           `json:"conn_id,omitempty"`
-	Agent     string           `json:"agent,omitempty"`
-	Asset     string           `json:"asset,omitempty"`
-	Vantage   string           `json:"vantage,omitempty"`
-	Import    string           `json:"import,omitempty"`
-	Control   string           `json:"control_id,omitempty"`
-	Decrypted string           `json:"decrypted,omitempty"`
-	Source    string           `json:"decrypt_source,omitempty"`
-	Reason    string           `json:"reason,omitempty"`
-	Process   *processObject   `json:"process,omitempty"`
-	Container *containerObject `json:"container,omitempty"`
-	SMTP      *smtpMore        `json:"smtp,omitempty"`
-	Unknown   *event.Unknown   `json:"unknown,omitempty"`
-	Coverage  *event.Coverage  `json:"coverage,omitempty"`
-}
-
-type processObject struct {
-	PID         int    `json:"pid"`
-	Name        string `json:"name,omitempty"`
-	Exe         string `json:"exe,omitempty"`
-	CommandLine string `json:"command_line,omitempty"`
-	UID         int    `json:"uid"`
-}
-
-type containerObject struct {
-	ID        string `json:"id,omitempty"`
-	Pod       string `json:"pod,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
+	ID        string          `json:"id"`
+	ConnID    string          `json:"conn_id,omitempty"`
+	Agent     string          `json:"agent,omitempty"`
+	Asset     string          `json:"asset,omitempty"`
+	Vantage   string          `json:"vantage,omitempty"`
+	Import    string          `json:"import,omitempty"`
+	Control   string          `json:"control_id,omitempty"`
+	Decrypted string          `json:"decrypted,omitempty"`
+	Source    string          `json:"decrypt_source,omitempty"`
+	Reason    string          `json:"reason,omitempty"`
+	Process   *flow.Process   `json:"process,omitempty"`
+	Local     flow.Side       `json:"local,omitempty"`
+	Container *flow.Container `json:"container,omitempty"`
+	SMTP      *smtpMore       `json:"smtp,omitempty"`
+	Unknown   *event.Unknown  `json:"unknown,omitempty"`
+	Coverage  *event.Coverage `json:"coverage,omitempty"`
 }
 
 // eventTypes names the kinds whose EVE name is another.
@@ -175,15 +163,10 @@ func vitrine(r *event.Record) vitrineObject {
 	v := vitrineObject{
 		ID: r.ID.String(), Agent: r.Agent, Asset: r.Asset, Vantage: string(r.Vantage), Import: r.Import,
 		Decrypted: string(r.Decryption.State), Source: string(r.Decryption.Source), Reason: string(r.Decryption.Reason),
+		Process: r.Process, Local: r.Local, Container: r.Container,
 	}
 	if r.ConnID != (event.ID{}) {
 		v.ConnID = r.ConnID.String()
-	}
-	if p := r.Process; p != nil {
-		v.Process = &processObject{PID: p.PID, Name: p.Name, Exe: p.Exe, CommandLine: p.CommandLine, UID: p.UID}
-	}
-	if c := r.Container; c != nil {
-		v.Container = &containerObject{ID: c.ID, Pod: c.Pod, Namespace: c.Namespace}
 	}
 	return v
 }
