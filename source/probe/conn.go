@@ -43,14 +43,18 @@ type heldRecord struct {
 	at time.Time
 }
 
-// hold keeps a record until the connection is opened.
-func (c *conn) hold(r *record, at time.Time) {
-	if c.heldBytes += len(r.data); c.heldBytes > maxHeld {
-		return // shows as a gap by the position of what comes next
+// hold keeps a record until the connection is opened, and returns the memory that this takes. What is not kept shows as a gap, by the
+// position of what comes next.
+func (c *conn) hold(r *record, at time.Time) int {
+	size := headSize + len(r.data)
+	if c.heldBytes+size > maxHeld {
+		return 0
 	}
+	c.heldBytes += size
 	kept := heldRecord{*r, at}
 	kept.data = slices.Clone(r.data)
 	c.held = append(c.held, kept)
+	return size
 }
 
 // direction turns the process's view into that of the connection.

@@ -1,14 +1,20 @@
 package probe
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
 )
 
-// maxConns bounds the connections that are followed at once. The kernel's own bound is smaller, and forgets the oldest.
-const maxConns = 65536
+const (
+	// maxConns bounds the connections that are followed at once. Of more than that, those that were silent for the longest end.
+	maxConns = 65536
+	// maxHeldTotal bounds the plaintext that waits for addresses, of all connections together.
+	maxHeldTotal = 32 << 20
+)
 
 // conns turns records into Streams. It is not for concurrent use.
 type conns struct {
@@ -23,6 +29,7 @@ type conns struct {
 	byPID    map[int]map[uint64]*conn
 	waiting  map[uint64]*conn // for their addresses
 	hungUp   map[uint64]*conn
+	held     int           // bytes that wait for addresses
 	rules    int           // the filter that all of them were asked about
 	offset   time.Duration // from the clock of records to the wall clock
 }
@@ -56,17 +63,10 @@ func (cs *conns) record(r *record) {
 		t := decodeTie(r.data)
 		cs.tie(c, &t)
 	case kindData, kindGap:
-		if c == nil {
-			c = cs.begin(r, at)
-			cs.waiting[c.handle] = c
-		}
-		if c.tied {
-			c.take(r, at)
-		} else {
-			c.hold(r, at)
-		}
+		cs.data(c, r, at)
 	case kindFree:
 		if c != nil {
+			cs.tie(c, &tie{fd: -1})
 			c.take(r, at)
 			cs.end(c, at)
 		}
@@ -80,6 +80,24 @@ func (cs *conns) record(r *record) {
 		for _, c := range cs.byPID[r.pid] {
 			cs.end(c, at)
 		}
+	}
+}
+
+// data takes bytes, or the lack of them.
+func (cs *conns) data(c *conn, r *record, at time.Time) {
+	if c == nil {
+		if r.position != ([2]uint64{}) { // of a connection that has ended, or whose beginning was lost: then its addresses will come
+			cs.stats.lost.Add(uint64(r.length))
+			return
+		}
+		c = cs.begin(r, at)
+		cs.waiting[c.handle] = c
+	}
+	switch {
+	case c.tied:
+		c.take(r, at)
+	case cs.held < maxHeldTotal:
+		cs.held += c.hold(r, at)
 	}
 }
 
@@ -126,7 +144,8 @@ func (cs *conns) tie(c *conn, t *tie) {
 	for i := range c.held {
 		c.take(&c.held[i].record, c.held[i].at)
 	}
-	c.held = nil
+	cs.held -= c.heldBytes
+	c.held, c.heldBytes = nil, 0
 }
 
 // tick does what time asks for.
@@ -174,16 +193,13 @@ func (cs *conns) end(c *conn, at time.Time) {
 	}
 }
 
-// dropOldest ends the connection that was silent for the longest.
+// dropOldest ends those that were silent for the longest, many at once: to find them takes a look at all.
 func (cs *conns) dropOldest(at time.Time) {
-	var oldest *conn
-	for _, c := range cs.byHandle {
-		if oldest == nil || c.last.Before(oldest.last) {
-			oldest = c
-		}
+	oldest := slices.SortedFunc(maps.Values(cs.byHandle), func(a, b *conn) int { return a.last.Compare(b.last) })
+	for _, c := range oldest[:maxConns/16] {
+		cs.stats.dropped.Add(1)
+		cs.end(c, at)
 	}
-	cs.stats.dropped.Add(1)
-	cs.end(oldest, at)
 }
 
 // close ends all connections.

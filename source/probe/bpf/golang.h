@@ -28,8 +28,10 @@ static __always_inline int go_begin(struct pt_regs *ctx, u8 direction)
 
 	if (go_restarts(ctx))
 		return 0;
-	if (!process || read_user(&stack, sizeof(stack), (void *)key.g))
+	if (!process || read_user(&stack, sizeof(stack), (void *)key.g)) {
+		bpf_map_delete_elem(&go_calls, &key); // one that never returned
 		return 0;
+	}
 	if (process->verdict == ASK)
 		call.flags |= CALL_ASK;
 	call.stack = STACK(ctx) - stack.high;
@@ -87,7 +89,7 @@ static __always_inline int go_finish(struct pt_regs *ctx)
 		return 0;
 	}
 	connection.pointer = call->handle;
-	if (call->result == 0 && result <= 0)
+	if (call->result == 0 && (result <= 0 || result > MOST))
 		goto end;
 	h = handle_of(&connection);
 	if (!h)

@@ -123,9 +123,16 @@ struct files_struct {
 struct mm_struct {
 	struct file *exe_file;
 };
+typedef struct {
+	int counter;
+} atomic_t;
+struct signal_struct {
+	atomic_t live;
+};
 struct task_struct {
 	struct files_struct *files;
 	struct mm_struct *mm;
+	struct signal_struct *signal;
 };
 
 #pragma clang attribute pop

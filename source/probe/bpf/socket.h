@@ -111,6 +111,14 @@ static __always_inline void describe(struct tie *t, u64 socket)
 	}
 }
 
+// last_thread tells whether a thread that ends is the last of its process: the first one may end before others do.
+static __always_inline int last_thread(u64 thread)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, signal, live.counter) == 0;
+}
+
 static __always_inline int alive(u64 socket)
 {
 	struct sock *sk = (void *)socket;
@@ -147,6 +155,11 @@ static __always_inline u64 socket_of(s32 fd)
 static __always_inline void describe(struct tie *t, u64 socket)
 {
 	t->socket = socket;
+}
+
+static __always_inline int last_thread(u64 thread)
+{
+	return thread >> 32 == (u32)thread;
 }
 
 static __always_inline int alive(u64 socket)

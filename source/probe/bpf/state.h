@@ -62,7 +62,7 @@ struct routine {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH); // goroutines may end in a call
-	__uint(max_entries, 16384);
+	__uint(max_entries, 32768);
 	__type(key, struct routine);
 	__type(value, struct call);
 } go_calls SEC(".maps");

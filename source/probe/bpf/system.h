@@ -181,7 +181,7 @@ int process_exit(void *ctx)
 	struct record head = {.kind = KIND_EXIT, .process = process};
 
 	bpf_map_delete_elem(&calls, &thread);
-	if (process != (u32)thread)
+	if (!last_thread(thread))
 		return 0;
 	bpf_map_delete_elem(&processes, &process);
 	head.time = bpf_ktime_get_ns();

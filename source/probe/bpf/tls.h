@@ -33,8 +33,8 @@ static __always_inline int nested(struct call *outer, u64 stack)
 	return 1;
 }
 
-// begin notes a call that is not nested.
-static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, u8 flags, u64 done)
+// begin notes a call that is not nested. stale is one that never returned, and ends here.
+static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *stale, u8 direction, u8 flags, u64 done)
 {
 	struct handle_key key = {.pointer = ARG1(ctx), .process = thread >> 32};
 	struct call call = {.handle = key.pointer, .buffer = ARG2(ctx), .done = done, .stack = STACK(ctx), .fd = -1, .direction = direction,
@@ -42,8 +42,11 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, 
 	struct process *process = process_of(key.process);
 	struct handle *h;
 
-	if (!process)
+	if (!process) {
+		if (stale)
+			bpf_map_delete_elem(&calls, &thread);
 		return 0;
+	}
 	if (process->verdict == ASK)
 		call.flags |= CALL_ASK;
 	h = bpf_map_lookup_elem(&handles, &key);
@@ -71,10 +74,11 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, u8 direction, 
 static __always_inline int enter(struct pt_regs *ctx, u8 direction, u8 flags, u64 done)
 {
 	u64 thread = bpf_get_current_pid_tgid();
+	struct call *outer = bpf_map_lookup_elem(&calls, &thread);
 
-	if (nested(bpf_map_lookup_elem(&calls, &thread), STACK(ctx)))
+	if (nested(outer, STACK(ctx)))
 		return 0;
-	return begin(ctx, thread, direction, flags, done);
+	return begin(ctx, thread, outer, direction, flags, done);
 }
 
 #define PR_DESC_LAYERED 4
@@ -84,13 +88,17 @@ static __always_inline int enter(struct pt_regs *ctx, u8 direction, u8 flags, u6
 static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction)
 {
 	u64 thread = bpf_get_current_pid_tgid(), methods = 0;
+	struct call *outer = bpf_map_lookup_elem(&calls, &thread);
 	u32 kind = 0;
 
-	if (nested(bpf_map_lookup_elem(&calls, &thread), STACK(ctx)))
+	if (nested(outer, STACK(ctx)))
 		return 0;
-	if (read_user(&methods, sizeof(methods), (void *)ARG1(ctx)) || read_user(&kind, sizeof(kind), (void *)methods) || kind != PR_DESC_LAYERED)
+	if (read_user(&methods, sizeof(methods), (void *)ARG1(ctx)) || read_user(&kind, sizeof(kind), (void *)methods) || kind != PR_DESC_LAYERED) {
+		if (outer)
+			bpf_map_delete_elem(&calls, &thread);
 		return 0;
-	return begin(ctx, thread, direction, 0, 0);
+	}
+	return begin(ctx, thread, outer, direction, 0, 0);
 }
 
 // handle_of returns the state of a connection, which begins with its first call.
@@ -109,16 +117,28 @@ static __always_inline struct handle *handle_of(const struct handle_key *key)
 	return h;
 }
 
+// ended tells that a connection has ended, and where.
+static __always_inline void ended(void *ctx, struct handle *h, const struct handle_key *key)
+{
+	struct record head = {.kind = KIND_FREE, .process = key->process, .handle = h->id, .time = bpf_ktime_get_ns()};
+
+	head.position[0] = h->position[IN];
+	head.position[1] = h->position[OUT];
+	if (plain_notice(ctx, &head, 0))
+		lose(LOSS_NOTICE, 1);
+}
+
 // tie tells the agent which socket a connection has. With another socket it is another connection: some programs use their TLS objects
 // again, or the memory of one. A socket that was closed and is alive is another one too, at the same address.
 static __always_inline void tie(void *ctx, struct handle *h, const struct handle_key *key, u64 socket, s32 fd)
 {
-	struct record head = {.kind = KIND_TIE, .process = key->process};
+	struct record head = {.kind = KIND_TIE, .process = key->process, .time = bpf_ktime_get_ns()};
 	struct tie t = {.fd = fd};
 
 	if (h->socket == socket && !(h->hung_up && alive(socket)))
 		return;
 	if (h->socket) {
+		ended(ctx, h, key);
 		h->id = unique();
 		h->position[IN] = h->position[OUT] = 0;
 		h->hung_up = 0;
@@ -126,7 +146,6 @@ static __always_inline void tie(void *ctx, struct handle *h, const struct handle
 	describe(&t, socket);
 	t.user = bpf_get_current_uid_gid();
 	bpf_get_current_comm(t.name, sizeof(t.name));
-	head.time = bpf_ktime_get_ns();
 	head.handle = h->id;
 	if (notice(ctx, &head, &t)) {
 		lose(LOSS_NOTICE, 1);
@@ -209,6 +228,8 @@ static __always_inline void settle(void *ctx, struct call *call, const struct ha
 	}
 }
 
+#define MOST 0x7fffffff // bytes of a call: a program may write any number where its library should
+
 // finish is the return of a function of a C library. It returns 1 if the program is to run again to tell the rest.
 static __always_inline int finish(struct pt_regs *ctx)
 {
@@ -236,7 +257,7 @@ static __always_inline int finish(struct pt_regs *ctx)
 			goto end;
 		call->result = result;
 		if (call->done) {
-			if (read_user(&n, sizeof(n), (void *)call->done))
+			if (read_user(&n, sizeof(n), (void *)call->done) || n > MOST)
 				goto end;
 			call->result = n;
 		}
@@ -254,20 +275,16 @@ static __always_inline int forget(void *ctx, u64 pointer)
 	u64 thread = bpf_get_current_pid_tgid();
 	struct handle_key key = {.pointer = pointer, .process = thread >> 32};
 	struct handle *h = bpf_map_lookup_elem(&handles, &key);
-	struct record head = {.kind = KIND_FREE, .process = key.process};
+	struct handle_key *owner;
 	u64 socket;
 
 	if (!h)
 		return 0;
-	head.time = bpf_ktime_get_ns();
-	head.handle = h->id;
-	head.position[IN] = h->position[IN];
-	head.position[OUT] = h->position[OUT];
-	if (plain_notice(ctx, &head, 0))
-		lose(LOSS_NOTICE, 1);
+	ended(ctx, h, &key);
 	socket = h->socket;
 	bpf_map_delete_elem(&handles, &key);
-	if (socket)
+	owner = bpf_map_lookup_elem(&owners, &socket);
+	if (owner && owner->pointer == key.pointer && owner->process == key.process) // the socket may be another connection's by now
 		bpf_map_delete_elem(&owners, &socket);
 	return 0;
 }
