@@ -16,10 +16,20 @@ import (
 
 var bothSides = []flow.Side{flow.ClientSide, flow.ServerSide}
 
-// TestWebSocket wants the messages of a conversation at both ends.
-func TestWebSocket(t *testing.T) {
-	id, port := newIdentity(t), freePort(t)
-	w := watch(t, probe.Config{})
+// TestProtocols has programs speak what is not plain HTTP, or by other libraries.
+func TestProtocols(t *testing.T) {
+	id, w := newIdentity(t), watch(t, probe.Config{})
+	for name, test := range map[string]func(*testing.T, *watched, identity){"websocket": webSocket, "grpc": gRPC, "git": git} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w, id)
+		})
+	}
+}
+
+// webSocket wants the messages of a conversation at both ends.
+func webSocket(t *testing.T, w *watched, id identity) {
+	port := freePort(t)
 	serve(t, port, exec.Command("/usr/bin/python3", "testdata/websocket.py", "server", fmt.Sprint(port), id.both))
 	runCommand(t, exec.Command("/usr/bin/python3", "testdata/websocket.py", "client", fmt.Sprint(port)))
 	for _, side := range bothSides {
@@ -32,10 +42,9 @@ func TestWebSocket(t *testing.T) {
 	}
 }
 
-// TestGRPC wants a call at both ends, with its message and its status, which is in a trailer.
-func TestGRPC(t *testing.T) {
-	id, port := newIdentity(t), freePort(t)
-	w := watch(t, probe.Config{})
+// gRPC wants a call at both ends, with its message and its status, which is in a trailer.
+func gRPC(t *testing.T, w *watched, id identity) {
+	port := freePort(t)
 	serve(t, port, exec.Command("/usr/bin/python3", "testdata/rpc.py", "server", fmt.Sprint(port), id.cert, id.key))
 	runCommand(t, exec.Command("/usr/bin/python3", "testdata/rpc.py", "client", fmt.Sprint(port), id.cert))
 	for _, side := range bothSides {
@@ -52,10 +61,9 @@ func TestGRPC(t *testing.T) {
 	}
 }
 
-// TestGnuTLSBuild has git fetch over the libcurl that Debian builds with GnuTLS.
-func TestGnuTLSBuild(t *testing.T) {
-	port := nginx(t, newIdentity(t), newSite(t))
-	w := watch(t, probe.Config{})
+// git fetches over the libcurl that Debian builds with GnuTLS.
+func git(t *testing.T, w *watched, id identity) {
+	port := nginx(t, id, newSite(t))
 	cmd := exec.Command(testkit.Need(t, "git"), "ls-remote", fmt.Sprintf("https://127.0.0.1:%d/x", port))
 	cmd.Env = append(os.Environ(), "GIT_SSL_NO_VERIFY=1")
 	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "not found") { // which nginx says
