@@ -15,6 +15,7 @@ var ErrChanged = errors.New("another file is there now")
 // FileID tells files apart, whatever their paths. Files with equal IDs have one inode in the kernel: a probe on one is on both.
 type FileID struct {
 	Dev, Inode uint64 // as stat shows them; for a file on overlayfs those of the file beneath, or 0
+	born       int64  // ns since 1970, 0 where the file system does not tell: numbers of inodes are used again
 	handle     string // for a file on overlayfs, of the file beneath, where Dev and Inode can't be told
 }
 
@@ -61,7 +62,6 @@ type fileFacts struct {
 	id, seen FileID
 	regular  bool
 	links    uint32
-	born     unix.StatxTimestamp // zero where the file system does not tell
 }
 
 // statFile looks at the path below the folder fd, or at fd itself if the path is empty. It is content with what the kernel has in its
@@ -72,8 +72,8 @@ func statFile(fd int, path string) (fileFacts, error) {
 	if err != nil {
 		return fileFacts{}, err
 	}
-	id := FileID{Dev: unix.Mkdev(s.Dev_major, s.Dev_minor), Inode: s.Ino}
-	return fileFacts{id: id, seen: id, regular: s.Mode&unix.S_IFMT == unix.S_IFREG, links: s.Nlink, born: s.Btime}, nil
+	id := FileID{Dev: unix.Mkdev(s.Dev_major, s.Dev_minor), Inode: s.Ino, born: s.Btime.Sec*1e9 + int64(s.Btime.Nsec)}
+	return fileFacts{id: id, seen: id, regular: s.Mode&unix.S_IFMT == unix.S_IFREG, links: s.Nlink}, nil
 }
 
 // lookAt is statFile of a path, with the identity of the file beneath if it is on overlayfs.
@@ -103,8 +103,9 @@ func lookBeneath(fd int) (fileFacts, error) {
 		return facts, err
 	}
 	if handle, _, err := unix.NameToHandleAt(fd, "", unix.AT_EMPTY_PATH|atHandleFID); err == nil {
-		facts.id = FileID{handle: fmt.Sprint(facts.born.Sec, facts.born.Nsec, handle.Bytes())}
+		facts.id = FileID{handle: fmt.Sprint(facts.id.born, handle.Bytes())}
 	} else if beneath, err := mappedID(fd); err == nil {
+		beneath.born = facts.id.born
 		facts.id = beneath
 	}
 	return facts, nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -182,9 +183,37 @@ func TestMappedID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := mappedID(fd); err != nil || got != facts.seen {
-		t.Errorf("got %+v, %v, want %+v", got, err, facts.seen)
+	want := FileID{Dev: facts.seen.Dev, Inode: facts.seen.Inode}
+	if got, err := mappedID(fd); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
+}
+
+// TestInodesUsedAgain makes files until one has the inode of one that is gone. Some file systems never do that.
+func TestInodesUsedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	seen := map[uint64]FileID{}
+	for range 64 {
+		if err := os.WriteFile(path, []byte("text"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		facts, err := lookAt(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before, again := seen[facts.seen.Inode]; again {
+			if before == facts.id {
+				t.Errorf("a file that is gone and a new one are both %+v", before)
+			}
+			return
+		}
+		seen[facts.seen.Inode] = facts.id
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // the time of birth is that of the kernel's clock tick
+	}
+	t.Logf("no inode was used again here")
 }
 
 // libc is the last file that a simple program maps.
