@@ -33,7 +33,8 @@ func TestCheck(t *testing.T) {
 		{"seen twice", good, []string{curl, curl, nginx}, "two transactions"},
 		{"ports differ", good, []string{curl, eve("/usr/sbin/nginx", 3, 40001)}, "the client's port is"},
 		{"both ports wrong", good, []string{eve("/usr/bin/curl", 7, 5), eve("/usr/sbin/nginx", 3, 5)}, "the server answers to"},
-		{"no addresses", good, []string{eve("/usr/bin/curl", 7, 0), nginx}, "port 0"},
+		{"no port", good, []string{eve("/usr/bin/curl", 7, 0), nginx}, "the client's port is 0"},
+		{"no addresses", good, []string{strings.Replace(eve("/usr/bin/curl", 7, 0), "8443", "0", 1), nginx}, "no addresses"},
 		{"wrong status", good, []string{strings.Replace(curl, "200", "404", 1), nginx}, "status 404"},
 		{"by keys", good, []string{strings.Replace(curl, `"probe"`, `"keys"`, 1), nginx}, `"keys"`},
 	} {
@@ -102,6 +103,18 @@ func TestJudge(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &out)
 		}
+	}
+	for i := range reports {
+		if text := string(reports[i].Event); strings.Contains(text, "/usr/bin/curl") {
+			reports[i].Event = []byte(strings.NewReplacer("40000", "0", "8443", "0").Replace(text))
+		}
+	}
+	if v := judge("default", reports); v.results[0] != nil || !v.untied[0] {
+		t.Errorf("a kernel without BTF, and a client without addresses: %v", v.results[0])
+	}
+	reports[1].Features.BTF = true
+	if v := judge("default", reports); v.results[0] == nil {
+		t.Error("a kernel with BTF may leave out addresses")
 	}
 	if _, err := readReports(strings.NewReader(log + `{"kind":"plan done"}`)); err != nil {
 		t.Errorf("a machine that ends as planned: %v", err)
