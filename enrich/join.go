@@ -17,24 +17,37 @@ const (
 	patience = 1500 * time.Millisecond
 	// memory is how long a connection is remembered after its end: the sensor tells of it when nothing more can come.
 	memory = 30 * time.Second
-	// maxConns bounds the connections that are remembered.
-	maxConns = 65536
+	// forgetTime is how often those that ended long ago are looked for.
+	forgetTime = 5 * time.Second
+	// maxConns bounds the connections that are remembered: 8,000 a second that only one side sees.
+	maxConns = 1 << 18
 )
 
 // Join brings the probe's and the sensor's view of a connection together by its addresses.
 type Join struct {
 	mu    sync.Mutex
-	conns map[flow.Tuple]*shared
+	conns map[pair]*shared
 	ends  []ending // in the order of time
+}
+
+// pair is the addresses of a connection whichever of them is the client's: the probe and the sensor may take it for the one or the other.
+type pair struct{ low, high flow.Endpoint }
+
+func pairOf(t flow.Tuple) pair {
+	if t.Client.IP.Compare(t.Server.IP) < 0 || t.Client.IP == t.Server.IP && t.Client.Port < t.Server.Port {
+		return pair{t.Client, t.Server}
+	}
+	return pair{t.Server, t.Client}
 }
 
 // shared is a connection that the probe has seen, or the sensor, or both.
 type shared struct {
+	key           pair
 	probe, sensor bool // has it open, or had
 	open          int  // streams of both
 	process       *flow.Process
 	container     *flow.Container
-	local         flow.Side
+	own           flow.Endpoint // of the process; zero if its side is unknown
 	decryption    flow.Decryption
 	ended         time.Time
 }
@@ -47,18 +60,20 @@ type ending struct {
 }
 
 // New returns a Join that holds nothing.
-func New() *Join { return &Join{conns: map[flow.Tuple]*shared{}} }
+func New() *Join { return &Join{conns: map[pair]*shared{}} }
 
 // Run ends the probe's connections once the sensor had its time, until ctx is done.
 func (j *Join) Run(ctx context.Context) error {
-	t := time.NewTicker(patience / 10)
+	t, old := time.NewTicker(patience/10), time.NewTicker(forgetTime)
 	defer t.Stop()
+	defer old.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-t.C:
 			j.end(now)
+		case now := <-old.C:
 			j.forget(now)
 		}
 	}
@@ -89,30 +104,57 @@ func (j *Join) end(now time.Time) {
 func (j *Join) forget(now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for t, s := range j.conns {
+	for key, s := range j.conns {
 		if s.open == 0 && now.Sub(s.ended) > memory {
-			delete(j.conns, t)
+			delete(j.conns, key)
 		}
 	}
 }
 
 // open returns what is shared of a connection. Valid iff mu is held.
 func (j *Join) open(t flow.Tuple) *shared {
-	s := j.conns[t]
-	if s == nil || s.open == 0 && s.probe && s.sensor {
-		s = new(shared) // a new connection of the same addresses
+	key := pairOf(t)
+	s := j.conns[key]
+	if s == nil {
+		s = &shared{key: key}
 		if len(j.conns) < maxConns {
-			j.conns[t] = s
+			j.conns[key] = s
 		}
 	}
 	s.open++
 	return s
 }
 
-// close is the end of a stream. Valid iff mu is held.
-func (s *shared) close() {
+// close is the end of a stream. With the last one of both sides the connection is forgotten: its addresses may serve another one. Valid
+// iff mu is held.
+func (j *Join) close(s *shared) {
 	s.open--
 	s.ended = time.Now()
+	if s.open == 0 && s.probe && s.sensor && j.conns[s.key] == s {
+		delete(j.conns, s.key)
+	}
+}
+
+// ownEndpoint returns the address of the process, if it is known which side that is.
+func ownEndpoint(c *flow.Conn) flow.Endpoint {
+	switch c.Local {
+	case flow.ClientSide:
+		return c.Tuple.Client
+	case flow.ServerSide:
+		return c.Tuple.Server
+	}
+	return flow.Endpoint{}
+}
+
+// sideOf returns which side of a connection has an address.
+func sideOf(e flow.Endpoint, t flow.Tuple) flow.Side {
+	switch e {
+	case t.Client:
+		return flow.ClientSide
+	case t.Server:
+		return flow.ServerSide
+	}
+	return ""
 }
 
 // Probe returns a Sink for the probe that hands everything on to next, ends of connections a little later.
@@ -126,13 +168,15 @@ type probeSink struct {
 	next source.Sink
 }
 
-// Open notes whose connection it is. With both ends on this machine it is the client's.
+// Open notes whose connection it is. With both ends on this machine it is the client's. The same end once more, with nothing open, is a
+// new connection of the same addresses.
 func (p probeSink) Open(c *flow.Conn) source.Stream {
 	p.join.mu.Lock()
 	s := p.join.open(c.Tuple)
 	s.probe = true
-	if s.process == nil || c.Local == flow.ClientSide {
-		s.process, s.container, s.local, s.decryption = c.Process, c.Container, c.Local, c.Decryption
+	own := ownEndpoint(c)
+	if s.process == nil || c.Local == flow.ClientSide || s.open == 1 && s.own == own {
+		s.process, s.container, s.own, s.decryption = c.Process, c.Container, own, c.Decryption
 	}
 	p.join.mu.Unlock()
 	return &probeStream{join: p.join, next: p.next.Open(c), conn: c, shared: s}
@@ -154,10 +198,10 @@ func (s *probeStream) Gap(dir flow.Direction, at time.Time, n int) { s.next.Gap(
 func (s *probeStream) Close(at time.Time) {
 	s.join.mu.Lock()
 	defer s.join.mu.Unlock()
-	if s.conn.Local == s.shared.local {
+	if ownEndpoint(s.conn) == s.shared.own {
 		s.shared.decryption = s.conn.Decryption
 	}
-	s.shared.close()
+	s.join.close(s.shared)
 	s.join.ends = append(s.join.ends, ending{s, at, time.Now().Add(patience)})
 }
 
@@ -210,12 +254,12 @@ func (s *sensorStream) Gap(dir flow.Direction, at time.Time, n int) {
 func (s *sensorStream) Close(at time.Time) {
 	s.join.mu.Lock()
 	if s.shared.probe {
-		s.conn.Process, s.conn.Container, s.conn.Local = s.shared.process, s.shared.container, s.shared.local
+		s.conn.Process, s.conn.Container, s.conn.Local = s.shared.process, s.shared.container, sideOf(s.shared.own, s.conn.Tuple)
 		if s.conn.TLS != nil {
 			s.conn.Decryption = s.shared.decryption
 		}
 	}
-	s.shared.close()
+	s.join.close(s.shared)
 	s.join.mu.Unlock()
 	s.next.Close(at)
 }

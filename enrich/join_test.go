@@ -48,7 +48,7 @@ func (p *page) Close(time.Time) {
 		text += " told"
 	}
 	if p.conn.Process != nil {
-		text += " of " + p.conn.Process.Name
+		text += " of " + string(p.conn.Local) + " " + p.conn.Process.Name
 	}
 	if p.conn.TLS != nil {
 		text += " " + string(p.conn.Decryption.State)
@@ -85,7 +85,7 @@ func TestJoin(t *testing.T) {
 				p.Close(time.Time{})
 				s.Close(time.Time{})
 			},
-			[]string{"probe a", "sensor end of curl yes", "probe end told of curl yes"},
+			[]string{"probe a", "sensor end of client curl yes", "probe end told of client curl yes"},
 		},
 		"the sensor comes later": {
 			func(probe, sensor source.Sink) {
@@ -95,7 +95,7 @@ func TestJoin(t *testing.T) {
 				time.Sleep(time.Second)
 				s.Close(time.Time{})
 			},
-			[]string{"probe end told of curl yes", "sensor end of curl yes"},
+			[]string{"probe end told of client curl yes", "sensor end of client curl yes"},
 		},
 		"both ends are programs of this machine": {
 			func(probe, sensor source.Sink) {
@@ -105,11 +105,31 @@ func TestJoin(t *testing.T) {
 				b.Close(time.Time{})
 				s.Close(time.Time{})
 			},
-			[]string{"sensor end of curl yes", "probe end told of nginx yes", "probe end told of curl yes"},
+			[]string{"sensor end of client curl yes", "probe end told of server nginx yes", "probe end told of client curl yes"},
+		},
+		"the sensor takes the server for the client": {
+			func(probe, sensor source.Sink) {
+				c := captured()
+				c.Tuple.Client, c.Tuple.Server = tuple.Server, tuple.Client
+				p, s := probe.Open(probed("curl", flow.ClientSide)), sensor.Open(c)
+				p.Close(time.Time{})
+				s.Close(time.Time{})
+			},
+			[]string{"sensor end of server curl yes", "probe end told of client curl yes"},
+		},
+		"another process with the addresses of one that the sensor has missed": {
+			func(probe, sensor source.Sink) {
+				probe.Open(probed("postgres", flow.ServerSide)).Close(time.Time{})
+				time.Sleep(2 * patience)
+				p, s := probe.Open(probed("nginx", flow.ServerSide)), sensor.Open(captured())
+				p.Close(time.Time{})
+				s.Close(time.Time{})
+			},
+			[]string{"probe end of server postgres yes", "sensor end of server nginx yes", "probe end told of server nginx yes"},
 		},
 		"the probe alone": {
 			func(probe, _ source.Sink) { probe.Open(probed("curl", flow.ClientSide)).Close(time.Time{}) },
-			[]string{"probe end of curl yes"},
+			[]string{"probe end of client curl yes"},
 		},
 		"the sensor alone": {
 			func(_, sensor source.Sink) {
@@ -129,7 +149,7 @@ func TestJoin(t *testing.T) {
 				s.Data(flow.ToServer, time.Time{}, []byte("b"))
 				s.Close(time.Time{})
 			},
-			[]string{"sensor end of curl yes", "probe end told of curl yes", "sensor b", "sensor end no"},
+			[]string{"sensor end of client curl yes", "probe end told of client curl yes", "sensor b", "sensor end no"},
 		},
 	}
 	for name, tt := range tests {
@@ -159,12 +179,33 @@ func TestJoinForgets(t *testing.T) {
 		go j.Run(t.Context())
 		j.Sensor(ledger{"sensor", new(sync.Mutex), &lines}).Open(&flow.Conn{Tuple: tuple}).Close(time.Time{})
 		time.Sleep(2 * memory)
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if n := len(j.conns); n != 0 {
-			t.Errorf("%d connections are remembered", n)
-		}
+		wantRemembered(t, j, 0)
 	})
+}
+
+// TestJoinForgetsAtOnce ends connections as fast as they come: none needs to be remembered that both sides have told the end of.
+func TestJoinForgetsAtOnce(t *testing.T) {
+	var lines []string
+	j, mu := New(), new(sync.Mutex)
+	probe, sensor := j.Probe(ledger{"probe", mu, &lines}), j.Sensor(ledger{"sensor", mu, &lines})
+	for port := range uint16(100) {
+		there := tuple
+		there.Client.Port += port
+		p, s := probe.Open(&flow.Conn{Tuple: there}), sensor.Open(&flow.Conn{Tuple: there})
+		p.Close(time.Time{})
+		wantRemembered(t, j, 1)
+		s.Close(time.Time{})
+		wantRemembered(t, j, 0)
+	}
+}
+
+func wantRemembered(t *testing.T, j *Join, want int) {
+	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if n := len(j.conns); n != want {
+		t.Errorf("%d connections are remembered, want %d", n, want)
+	}
 }
 
 func TestFlush(t *testing.T) {
