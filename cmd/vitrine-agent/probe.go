@@ -98,16 +98,13 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 	w.stop = g.Stop
 	g.Go("probe", func(ctx context.Context) error {
 		defer g.Stop()
-		return p.Run(ctx, sink)
+		return probe.Explain(p.Run(ctx, sink))
 	})
 	g.Go("governor", governor.New(o.budget, budgetOf(p, log)).Run)
 	g.Go("output", w.flush)
 	err = errors.Join(g.Wait(), w.end())
 	if o.stats {
 		printStats(os.Stderr, p, sink)
-	}
-	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("%w: the probe needs root, or CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE", err)
 	}
 	return err
 }

@@ -48,8 +48,8 @@ type machine struct {
 	inspector *inspect.Inspector
 	sensor    *sensor.Sensor // nil if it is off
 	sensorWhy string         // what it works on, or why it is off
-	probe     *probeRole     // nil if it is off
-	probeWhy  string         // what it sees into, or why it is off
+	probe     *probeRole     // nil if it was never started
+	probeWhy  string         // why it is off
 	join      *enrich.Join   // of the sensor's and the probe's connections
 
 	before, after *blob.Packets

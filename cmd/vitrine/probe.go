@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/governor"
+	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/server"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/filters"
@@ -28,9 +30,11 @@ type probeRole struct {
 	sink      source.Sink
 	flush     func()
 	origin    event.Origin
+	log       *slog.Logger
 
 	mu    sync.Mutex
 	rules filter.Rules // in force
+	off   string       // why it does not run any more
 }
 
 // openProbe decides whether the probe can run. A filter that was set in the console comes before the configuration's, from the first
@@ -48,11 +52,11 @@ func (m *machine) openProbe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := &probeRole{rules: m.cfg.Probe.Filter, origin: event.Origin{Agent: m.host, Vantage: event.Probe}, flush: m.join.Flush}
+	log := m.log.With("component", "probe")
+	p := &probeRole{rules: m.cfg.Probe.Filter, origin: event.Origin{Agent: m.host, Vantage: event.Probe}, flush: m.join.Flush, log: log}
 	if changed {
 		p.rules = kept.Filter
 	}
-	log := m.log.With("component", "probe")
 	p.publisher = m.openPublisher(event.Probe)
 	p.probe, err = probe.New(probe.Config{Filter: p.rules, Seed: flow.NewSeed(), Ignore: m.isConsole(), Coverage: p.tell}, log)
 	if err != nil {
@@ -63,8 +67,19 @@ func (m *machine) openProbe(ctx context.Context) error {
 	})
 	p.inspector = newInspector(p.origin, p.publisher.Emit, log)
 	p.sink = m.sink(m.join.Probe(p.inspector), m.after)
-	m.probe, m.probeWhy = p, "seeing into this machine's programs"
+	m.probe = p
 	return nil
+}
+
+func (m *machine) roleOfProbe() api.RoleOf {
+	r := api.RoleOf{Name: "probe", Why: m.probeWhy}
+	if m.probe != nil {
+		r.Why = m.probe.whyOff()
+	}
+	if r.On = r.Why == ""; r.On {
+		r.Why = "seeing into this machine's programs"
+	}
+	return r
 }
 
 // sensorSink is where the sensor's connections go: past what the probe sees too.
@@ -75,10 +90,29 @@ func (m *machine) sensorSink() source.Sink {
 	return m.join.Sensor(m.sink(m.inspector, m.after))
 }
 
-// run returns when no event of the probe can come any more.
+// run returns when no event of the probe can come any more. A probe that cannot start, or cannot be kept within its budget, is off from
+// then on: everything else goes on without it.
 func (p *probeRole) run(ctx context.Context) error {
-	defer p.flush()
-	return p.probe.Run(ctx, p.sink)
+	g := run.New(ctx)
+	g.Go("see into programs", func(ctx context.Context) error {
+		defer p.flush()
+		return probe.Explain(p.probe.Run(ctx, p.sink))
+	})
+	g.Go("keep to the budget", p.governor.Run)
+	if err := g.Wait(); err != nil {
+		p.log.Error("the probe is off", "err", err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.off = err.Error()
+	}
+	return nil
+}
+
+// whyOff returns why the probe does not run, and nothing if it does.
+func (p *probeRole) whyOff() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.off
 }
 
 // usage is what the probe takes of this program: the time of its thread, and what its parsers hold beside the buffers in the kernel.
@@ -97,6 +131,9 @@ func (p *probeRole) tell(c *probe.Coverage) {
 
 // Status implements server.Probe.
 func (p *probeRole) Status() api.Probe {
+	if why := p.whyOff(); why != "" {
+		return api.Probe{State: "off", Detail: why}
+	}
 	g := p.governor.State()
 	s := api.Probe{
 		State: "running", Since: &g.Since, CPU: g.CPU / 100, CPULimit: g.CPULimit / 100,

@@ -2,13 +2,18 @@ package main_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+	"github.com/vitrine-ndr/vitrine/server/api"
 )
 
 // TestProbeBesideSensor watches curl and nginx talk with both vantage points and no key: the requests come from the probe, the connection
@@ -41,6 +46,35 @@ func TestProbeBesideSensor(t *testing.T) {
 			t.Errorf("%s: %d events, want %d", query, got, want)
 		}
 	}
+	up.stop(t)
+}
+
+// TestUpWithoutProbe starts vitrine up where the probe cannot start: with process ids of its own, as in a container. The rest runs.
+func TestUpWithoutProbe(t *testing.T) {
+	if os.Geteuid() != 0 {
+		testkit.Skip(t, "process ids of its own need root")
+	}
+	dir := t.TempDir()
+	cmd := upCommand(t, dir, "--no-probe=false")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	up := startInstance(t, dir, cmd)
+	var probe api.Probe
+	waitFor(t, "the end of the probe", func() bool {
+		up.ask(t, http.MethodGet, "/api/v1/probe", "", nil, &probe)
+		return probe.State == "off"
+	})
+	var system api.System
+	up.ask(t, http.MethodGet, "/api/v1/system", "", nil, &system)
+	role := slices.IndexFunc(system.Roles, func(r api.RoleOf) bool { return r.Name == "probe" })
+	const reason = "process ids of its own"
+	if r := system.Roles[role]; r.On || !strings.Contains(r.Why, reason) || !strings.Contains(probe.Detail, reason) {
+		t.Errorf("the role is %+v, the probe %+v", r, probe)
+	}
+	id := up.importCapture(t, plainCapture(t, 3), nil)
+	if state, message := up.waitImport(t, id); state != "done" {
+		t.Fatalf("the import is %s: %s", state, message)
+	}
+	wantURLs(t, up, id, 3)
 	up.stop(t)
 }
 

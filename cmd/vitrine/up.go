@@ -98,7 +98,7 @@ func (m *machine) announce(out io.Writer) {
 func (m *machine) roles() []api.RoleOf {
 	return []api.RoleOf{
 		{Name: "sensor", On: m.sensor != nil, Why: m.sensorWhy},
-		{Name: "probe", On: m.probe != nil, Why: m.probeWhy},
+		m.roleOfProbe(),
 		{Name: "key logs", On: true, Why: "following " + strings.Join(m.keyLogs(), ", ")},
 		{Name: "packets", On: m.sensor != nil, Why: packetsWhy(m)},
 		{Name: "store", On: true, Why: engineWhy(m.cfg.Store.URL, "ClickHouse")},
@@ -173,7 +173,6 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 	}
 	if m.probe != nil {
 		source("probe", m.probe.run)
-		source("probe's budget", m.probe.governor.Run)
 		source("join", m.join.Run)
 	}
 	source("console", func(ctx context.Context) error { return m.server.Serve(ctx, m.listener) })

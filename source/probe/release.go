@@ -5,8 +5,20 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
 )
+
+// Explain returns an error of Run as people need it: where a permission is missing, what is needed in its place. What the kernel's
+// verifier says stays: it also speaks of permissions, and means the programs.
+func Explain(err error) error {
+	var verifier *ebpf.VerifierError
+	if !errors.Is(err, os.ErrPermission) || errors.As(err, &verifier) && len(verifier.Log) > 0 {
+		return err
+	}
+	return errors.New("the kernel does not permit it: the probe needs root with all its capabilities, or CAP_BPF, CAP_PERFMON, " +
+		"CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE; docs/probe-permissions.md tells how to give them")
+}
 
 // checkPIDs returns an error where process ids mean other processes to this program than to the kernel, as in a container that does not
 // share the host's.
