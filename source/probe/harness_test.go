@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -201,14 +202,23 @@ func serve(t testing.TB, port int, cmd *exec.Cmd) *exec.Cmd {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second // its children may keep the pipe
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
-	ended := make(chan struct{})
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // also when the tests are killed
+	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait()
+		runtime.LockOSThread() // the signal is sent at the end of the thread that started it
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if started <- err; err == nil {
+			_ = cmd.Wait()
+		}
 	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
