@@ -205,7 +205,7 @@ func serve(t testing.TB, port int, cmd *exec.Cmd) *exec.Cmd {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // also when the tests are killed
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM // when the tests are killed; with it, servers end their own processes too
 	started, ended := make(chan error), make(chan struct{})
 	go func() {
 		defer close(ended)
