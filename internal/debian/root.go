@@ -123,8 +123,8 @@ func Unpack(ctx context.Context, file, dir string, except ...string) error {
 		args = append(args, "--exclude="+e)
 	}
 	deb, tar := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", file), exec.CommandContext(ctx, "tar", args...)
-	var stderr bytes.Buffer
-	deb.Stderr, tar.Stderr = &stderr, &stderr
+	var said [2]bytes.Buffer // one each: both write at once
+	deb.Stderr, tar.Stderr = &said[0], &said[1]
 	pipe, err := deb.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("unpack %s: %w", filepath.Base(file), err)
@@ -135,7 +135,7 @@ func Unpack(ctx context.Context, file, dir string, except ...string) error {
 	}
 	err = tar.Run()
 	if err := errors.Join(err, deb.Wait()); err != nil {
-		return fmt.Errorf("unpack %s: %w: %s", filepath.Base(file), err, strings.TrimSpace(stderr.String()))
+		return fmt.Errorf("unpack %s: %w: %s", filepath.Base(file), err, strings.TrimSpace(said[0].String()+said[1].String()))
 	}
 	return nil
 }
