@@ -66,14 +66,17 @@ func Open(ctx context.Context, cache, name string) (*Release, error) {
 // open trusts lists that the key signed, and no others.
 func open(ctx context.Context, cache, name, key string) (*Release, error) {
 	r := &Release{name: name, dir: filepath.Join(cache, name)}
-	if err := r.prepare(key); err != nil {
-		return nil, fmt.Errorf("prepare apt for %s: %w", name, err)
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make cache folder: %w", err)
 	}
 	unlock, err := r.lock()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
+	if err := r.prepare(key); err != nil {
+		return nil, fmt.Errorf("prepare apt for %s: %w", name, err)
+	}
 	return r, r.update(ctx)
 }
 
