@@ -72,20 +72,37 @@ func (c *coverage) set(p *program, l *library, reason event.CoverageReason, deta
 	c.tell(&e.Coverage)
 }
 
-// ended drops the entries of a process. Its end is told if it said anything: short programs that only load a library are many.
+// ended drops the entries of a process.
 func (c *coverage) ended(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, e := range c.entries[pid] {
-		c.n--
-		last := e.Coverage
-		last.State, last.Reason, last.Detail = event.CoverageEnded, "", ""
-		last.Plaintext = e.program.plaintext.Load()
-		if last.Plaintext > 0 {
-			c.tell(&last)
-		}
+	for l := range c.entries[pid] {
+		c.drop(pid, l)
 	}
-	delete(c.entries, pid)
+}
+
+// left drops the entry of a library that a process has no longer.
+func (c *coverage) left(pid int, l *library) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(pid, l)
+}
+
+// drop ends an entry. Its end is told if it said anything: short programs that only load a library are many. Valid iff mu is held.
+func (c *coverage) drop(pid int, l *library) {
+	e := c.entries[pid][l]
+	if e == nil {
+		return
+	}
+	c.n--
+	if delete(c.entries[pid], l); len(c.entries[pid]) == 0 {
+		delete(c.entries, pid)
+	}
+	last := e.Coverage
+	last.State, last.Reason, last.Detail = event.CoverageEnded, "", ""
+	if last.Plaintext = e.program.plaintext.Load(); last.Plaintext > 0 {
+		c.tell(&last)
+	}
 }
 
 // list returns what is so now, by process.

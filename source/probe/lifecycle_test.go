@@ -96,6 +96,7 @@ func TestProcesses(t *testing.T) {
 		"fork before a connection": forkBefore,
 		"fork within a connection": forkWithin,
 		"exec":                     execOther,
+		"exec of one without TLS":  execPlain,
 		"seccomp":                  sandboxed,
 		"descriptor used again":    descriptorAgain,
 		"TLS object used again":    objectAgain,
@@ -204,6 +205,28 @@ func execOther(t *testing.T, w *watched, port int) {
 			if r := w.await(t, path, asked(path)); r.Process.PID != k.pid || r.Process.Name != name {
 				t.Errorf("%s: the process is %+v, want %s, %d", path, r.Process, name, k.pid)
 			}
+		}
+	}
+}
+
+// execPlain has a process that speaks TLS become another program that does not: it is not seen into any more, while it lives on.
+func execPlain(t *testing.T, w *watched, port int) {
+	dir := copyOfLibrary(t)
+	path := filepath.Join(dir, "libssl.so.3")
+	k := newTalker(t, "LD_LIBRARY_PATH="+dir)
+	k.do("load")
+	w.covers(t, k.pid, path)
+	k.get(port, "/ok/plain-exec")
+	w.await(t, "the request before", asked("/ok/plain-exec"))
+	fmt.Fprintln(k.in, "become cat")
+	w.until(t, "the end of coverage", func() bool {
+		return slices.ContainsFunc(w.coverage, func(c probe.Coverage) bool {
+			return c.Process.PID == k.pid && c.Path == path && c.State == event.CoverageEnded
+		})
+	})
+	for _, c := range w.Coverage() {
+		if c.Process.PID == k.pid {
+			t.Errorf("it is listed still: %+v", c)
 		}
 	}
 }

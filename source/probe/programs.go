@@ -74,11 +74,12 @@ func (ps *programs) generation() int {
 	return ps.rules
 }
 
-// decide asks the filter about a process. The kernel is told of each process once at least: it tells when one that it knows becomes
+// decide asks the filter about a process. The kernel is told of each known process once at least: it tells when one that it knows becomes
 // another program. Valid iff mu is held.
 func (ps *programs) decide(p *program) {
 	before := p.decision.Verdict
-	if p.decision = ps.filter.Process(p.facts, p.container); p.decision.Verdict != before || !p.judged {
+	p.decision = ps.filter.Process(p.facts, p.container)
+	if p.known && (p.decision.Verdict != before || !p.judged) {
 		p.judged = true
 		ps.judge(p.pid, p.decision.Verdict)
 	}
@@ -102,7 +103,8 @@ func (ps *programs) excluded(p *program) bool {
 	return p.decision.Verdict == filter.Drop
 }
 
-// of returns a process, which is looked at when it is first asked for.
+// of returns a process, which is looked at when it is first asked for. One that has ended is not remembered: its number may be another's
+// soon.
 func (ps *programs) of(pid int) *program {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -110,10 +112,12 @@ func (ps *programs) of(pid int) *program {
 		return p
 	}
 	p := ps.look(pid)
-	if len(ps.byPID) >= maxPrograms {
-		clear(ps.byPID) // those that live are looked at again
+	if p.known {
+		if len(ps.byPID) >= maxPrograms {
+			clear(ps.byPID) // those that live are looked at again
+		}
+		ps.byPID[pid] = p
 	}
-	ps.byPID[pid] = p
 	ps.decide(p)
 	return p
 }
