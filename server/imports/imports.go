@@ -213,8 +213,9 @@ func (q *Queue) run(ctx context.Context, t *task) (err error) {
 	})
 }
 
-// end records how an import ended and removes its files.
+// end removes an import's files and records how it ended: who sees its end finds nothing left.
 func (q *Queue) end(t *task, err error) error {
+	removed := os.RemoveAll(t.dir)
 	in := t.update(func(i *state.Import) {
 		i.Finished = time.Now().UTC()
 		switch {
@@ -231,7 +232,7 @@ func (q *Queue) end(t *task, err error) error {
 	q.mu.Lock()
 	delete(q.open, in.ID)
 	q.mu.Unlock()
-	return errors.Join(saved, os.RemoveAll(t.dir))
+	return errors.Join(saved, removed)
 }
 
 // named returns the text of an error with the names that people know the files by.
