@@ -45,7 +45,7 @@ func nginx(t testing.TB, id identity, s site) int {
 	write(t, conf, fmt.Appendf(nil, `daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr warn; user root;
 events { worker_connections 1024; }
 http {
-	access_log off; client_max_body_size 100m;
+	access_log off; client_max_body_size 100m; limit_rate 20m;
 	client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
 	server {
 		listen 127.0.0.1:%[2]d ssl http2; listen [::1]:%[2]d ssl http2;

@@ -11,7 +11,8 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/probe"
 )
 
-// TestTransfers moves files down and up, and wants their bytes at both ends.
+// TestTransfers moves files down and up, and wants their bytes at both ends. They move 20 MB a second: two on one machine can
+// be faster than the probe is under the race detector.
 func TestTransfers(t *testing.T) {
 	id, s := newIdentity(t), newSite(t)
 	w := watch(t, probe.Config{})
@@ -38,7 +39,7 @@ func TestTransfers(t *testing.T) {
 			want := map[string]string{}
 			for _, size := range []string{"16k", "64k", "10m"} {
 				want["/"+size] = s.hashes[size]
-				curl(t, server, "/"+size, "--http1.1")
+				curl(t, server, "/"+size, "--http1.1", "--limit-rate", "20M")
 			}
 			checkTransfers(t, w, server, 2, want)
 		})
@@ -56,7 +57,7 @@ func movers(w *watched) map[string]mover {
 			for i, url := range args {
 				flags := []string{"-q", "-O", "/dev/null", "--no-check-certificate", url}
 				if i > 0 && args[i-1][0] == '@' {
-					flags = append(flags, "--method=PUT", "--body-file="+args[i-1][1:])
+					flags = append(flags, "--method=PUT", "--body-file="+args[i-1][1:], "--limit-rate=20m")
 				}
 				if url[0] != '@' {
 					run(t, "wget", flags...)
@@ -75,7 +76,6 @@ func movers(w *watched) map[string]mover {
 	}
 }
 
-// curlMover moves 20 MB a second: two programs on one machine can be faster than the probe is under the race detector.
 func curlMover(version string) mover {
 	return func(t testing.TB, args []string) {
 		var flags []string

@@ -8,8 +8,15 @@ function move(url, file) {
   return new Promise((resolve, reject) => {
     const request = https.request(url, { agent, method: file ? 'PUT' : 'GET' }, answer => answer.resume().on('end', resolve))
     request.on('error', reject)
-    request.end(file && fs.readFileSync(file))
+    if (file) slowly(fs.readFileSync(file), request)
+    else request.end()
   })
+}
+
+function slowly(bytes, request) {
+  if (bytes.length === 0) return request.end()
+  request.write(bytes.subarray(0, 256 << 10))
+  setTimeout(slowly, 10, bytes.subarray(256 << 10), request)
 }
 
 async function main(args) {
