@@ -20,6 +20,11 @@ func (p Package) String() string { return p.Name + "=" + p.Version }
 
 // Resolve returns the packages with all that they depend on, in the order in which they are to be unpacked.
 func (r *Release) Resolve(ctx context.Context, names ...string) ([]Package, error) {
+	unlock, err := r.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	args := append([]string{"install", "--simulate", "--no-install-recommends", "-qq"}, names...)
 	out, err := r.apt(ctx, r.dir, args...)
 	if err != nil {
