@@ -46,6 +46,7 @@ enum call_flags {
 	CALL_FILE = 8,    // the plaintext is in a file
 	CALL_STACK = 16,  // buffer is a distance from the end of a Go stack
 	CALL_ASK = 32,    // the filter decides by connection
+	CALL_TOLD = 64,   // its plaintext was told when it began
 };
 
 struct {
