@@ -24,7 +24,7 @@ var allowed = []struct{ pkg, imports string }{
 
 	{"source/probe/hooks", "source/probe/hooks/gobinary"},
 	{"source/probe/...", "flow"}, // leaves: ELF files, processes, BPF objects
-	{"source/probe", "flow event source source/probe/... decrypt/handshake internal/governor"},
+	{"source/probe", "flow event source source/probe/..."},
 
 	{"parse", "event flow"},
 	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
