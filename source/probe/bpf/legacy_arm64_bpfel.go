@@ -43,6 +43,13 @@ type LegacyFileKey struct {
 	Generation uint32
 }
 
+type LegacyGoBuffer struct {
+	_       structs.HostLayout
+	G       uint64
+	Process uint64
+	Buffer  uint64
+}
+
 type LegacyHandle struct {
 	_        structs.HostLayout
 	Id       uint64
@@ -69,12 +76,6 @@ type LegacyReading struct {
 	Buffer uint64
 	Vector uint64
 	Fd     uint64
-}
-
-type LegacyRoutine struct {
-	_       structs.HostLayout
-	G       uint64
-	Process uint64
 }
 
 type LegacyScratch struct {
@@ -104,7 +105,8 @@ const (
 	LegacyMapCalls               = "calls"
 	LegacyMapEvents              = "events"
 	LegacyMapFiles               = "files"
-	LegacyMapGoCalls             = "go_calls"
+	LegacyMapGoReads             = "go_reads"
+	LegacyMapGoWrites            = "go_writes"
 	LegacyMapHandles             = "handles"
 	LegacyMapLosses              = "losses"
 	LegacyMapMappings            = "mappings"
@@ -142,7 +144,8 @@ const (
 	LegacyProgExitReadv          = "exit_readv"
 	LegacyProgExitRecvfrom       = "exit_recvfrom"
 	LegacyProgExitRecvmsg        = "exit_recvmsg"
-	LegacyProgGoLeave            = "go_leave"
+	LegacyProgGoAgain            = "go_again"
+	LegacyProgGoCopy             = "go_copy"
 	LegacyProgLeave              = "leave"
 	LegacyProgProcessExec        = "process_exec"
 	LegacyProgProcessExit        = "process_exit"
@@ -218,7 +221,8 @@ type LegacyProgramSpecs struct {
 	ExitReadv          *ebpf.ProgramSpec `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.ProgramSpec `ebpf:"go_leave"`
+	GoAgain            *ebpf.ProgramSpec `ebpf:"go_again"`
+	GoCopy             *ebpf.ProgramSpec `ebpf:"go_copy"`
 	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
 	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -233,7 +237,8 @@ type LegacyMapSpecs struct {
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Files     *ebpf.MapSpec `ebpf:"files"`
-	GoCalls   *ebpf.MapSpec `ebpf:"go_calls"`
+	GoReads   *ebpf.MapSpec `ebpf:"go_reads"`
+	GoWrites  *ebpf.MapSpec `ebpf:"go_writes"`
 	Handles   *ebpf.MapSpec `ebpf:"handles"`
 	Losses    *ebpf.MapSpec `ebpf:"losses"`
 	Mappings  *ebpf.MapSpec `ebpf:"mappings"`
@@ -276,7 +281,8 @@ type LegacyMaps struct {
 	Calls     *ebpf.Map `ebpf:"calls"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Files     *ebpf.Map `ebpf:"files"`
-	GoCalls   *ebpf.Map `ebpf:"go_calls"`
+	GoReads   *ebpf.Map `ebpf:"go_reads"`
+	GoWrites  *ebpf.Map `ebpf:"go_writes"`
 	Handles   *ebpf.Map `ebpf:"handles"`
 	Losses    *ebpf.Map `ebpf:"losses"`
 	Mappings  *ebpf.Map `ebpf:"mappings"`
@@ -295,7 +301,8 @@ func (m *LegacyMaps) Close() error {
 		m.Calls,
 		m.Events,
 		m.Files,
-		m.GoCalls,
+		m.GoReads,
+		m.GoWrites,
 		m.Handles,
 		m.Losses,
 		m.Mappings,
@@ -346,7 +353,8 @@ type LegacyPrograms struct {
 	ExitReadv          *ebpf.Program `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.Program `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.Program `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.Program `ebpf:"go_leave"`
+	GoAgain            *ebpf.Program `ebpf:"go_again"`
+	GoCopy             *ebpf.Program `ebpf:"go_copy"`
 	Leave              *ebpf.Program `ebpf:"leave"`
 	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
@@ -382,7 +390,8 @@ func (p *LegacyPrograms) Close() error {
 		p.ExitReadv,
 		p.ExitRecvfrom,
 		p.ExitRecvmsg,
-		p.GoLeave,
+		p.GoAgain,
+		p.GoCopy,
 		p.Leave,
 		p.ProcessExec,
 		p.ProcessExit,

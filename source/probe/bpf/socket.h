@@ -79,16 +79,25 @@ static __always_inline u64 socket_of(s32 fd)
 	return (u64)sk;
 }
 
-// role_of tells which side of its connection a socket is. One that was open before the probe is a client if connect(2) chose its port: such
-// ports have fastreuse -1 (net/ipv4/inet_hashtables.c, __inet_hash_connect).
-static __always_inline u16 role_of(u64 socket)
+// bound tells whether the socket has a port.
+static __always_inline int bound(u64 socket)
 {
-	u8 *seen = bpf_map_lookup_elem(&roles, &socket);
 	struct inet_connection_sock *connection = (void *)socket;
 
-	if (seen)
-		return *seen;
-	return BPF_CORE_READ(connection, icsk_bind_hash, fastreuse) == -1 ? ROLE_CLIENT : ROLE_UNKNOWN;
+	return BPF_CORE_READ(connection, icsk_bind_hash) != 0;
+}
+
+// role_of tells which side of its connection a socket is. It is a client if connect(2) chose its port: such ports have fastreuse -1
+// (net/ipv4/inet_hashtables.c, __inet_hash_connect).
+static __always_inline u16 role_of(u64 socket)
+{
+	struct inet_connection_sock *connection = (void *)socket;
+	u8 *seen;
+
+	if (BPF_CORE_READ(connection, icsk_bind_hash, fastreuse) == -1)
+		return ROLE_CLIENT;
+	seen = bpf_map_lookup_elem(&roles, &socket);
+	return seen ? *seen : ROLE_UNKNOWN;
 }
 
 // describe fills in the addresses of the socket.
