@@ -38,11 +38,12 @@ func Yield(niceness int) error {
 	return nil
 }
 
+// lower gives a thread the priority, unless it has a lower one or another policy.
 func lower(thread, niceness int) error {
-	const highest = 20 // what getpriority(2) counts down from, as a system call
-	now, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
-	if err != nil || highest-now >= niceness {
+	attr, err := unix.SchedGetAttr(thread, 0)
+	if err != nil || attr.Policy != unix.SCHED_NORMAL {
 		return err
 	}
-	return unix.Setpriority(unix.PRIO_PROCESS, thread, niceness)
+	attr.Nice = max(attr.Nice, int32(niceness))
+	return unix.SchedSetAttr(thread, attr, 0)
 }
