@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -14,8 +15,8 @@ import (
 
 // cookies number the programs for kernels that attach many points at once: for_each in bpf/probe.bpf.c has the same order.
 var cookies = []hooks.Program{
-	hooks.Read, hooks.ReadEx, hooks.Write, hooks.WriteEx, hooks.WriteEx2, hooks.SendFile, hooks.Window, hooks.Free,
-	hooks.NSPRRead, hooks.NSPRWrite, hooks.NSPRFree, hooks.GoRead, hooks.GoWrite, hooks.GoFree,
+	hooks.Read, hooks.ReadEx, hooks.Write, hooks.WriteEx, hooks.WriteEx2, hooks.SendFile, hooks.Window, hooks.Free, hooks.ReadPacket,
+	hooks.NSPRRead, hooks.NSPRRecv, hooks.NSPRWrite, hooks.NSPRWritev, hooks.NSPRFree, hooks.GoRead, hooks.GoWrite, hooks.GoFree,
 }
 
 // attachment is the hooks in one file. They work in every process that has mapped it, and in those to come.
@@ -62,24 +63,21 @@ func (k *kernel) points(libraries []hooks.Library) []points {
 	}
 	for _, l := range libraries {
 		for _, h := range l.Hooks {
+			leaver := map[bool]string{false: "leave", true: "leave_pieces"}[h.Program.Scattered()]
 			switch {
 			case len(h.Exit) == 0:
 			case h.Program == hooks.GoRead:
 				add(&goCopy, points{program: "go_copy", addresses: h.Exit})
 			case h.Trampoline:
-				add(&leave, points{program: "leave", addresses: h.Exit, returns: true})
+				add(&leave, points{program: leaver, addresses: h.Exit, returns: true})
 			default:
-				add(&leaveByRet, points{program: "leave", addresses: h.Exit})
+				add(&leaveByRet, points{program: leaver, addresses: h.Exit})
 			}
-			for i, program := range cookies {
-				if program != h.Program {
-					continue
-				}
-				if k.multi {
-					add(&enter, points{program: "enter_any", addresses: []uint64{h.Enter}, cookies: []uint64{uint64(i)}})
-				} else {
-					add(&enter, points{program: "enter_" + string(program) + "_call", addresses: []uint64{h.Enter}})
-				}
+			if k.multi {
+				cookie := slices.Index(cookies, h.Program)
+				add(&enter, points{program: "enter_any", addresses: []uint64{h.Enter}, cookies: []uint64{uint64(cookie)}})
+			} else {
+				add(&enter, points{program: "enter_" + string(h.Program) + "_call", addresses: []uint64{h.Enter}})
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func (k *kernel) load(spec func() (*ebpf.CollectionSpec, error), multi bool) err
 
 // open prepares what the programs need before they run.
 func (k *kernel) open() (err error) {
-	for i, name := range []string{"leave", "go_again"} {
+	for i, name := range []string{"leave", "go_again", "leave_pieces"} {
 		if err = k.programs.Maps["again"].Put(uint32(i), k.programs.Programs[name]); err != nil {
 			return errors.Join(fmt.Errorf("prepare long calls: %w", err), k.Close())
 		}
@@ -232,7 +232,7 @@ var tracepoints = []struct{ group, name, program string }{
 }
 
 // lossReasons name the counters of what was not told: enum loss of bpf/records.h.
-var lossReasons = []string{"buffer_full", "memory_fault", "call_too_long", "notice_lost", "too_many_calls", "too_many_connections", "sent_from_file"}
+var lossReasons = []string{"buffer_full", "memory_fault", "call_too_long", "notice_lost", "too_many_calls", "too_many_connections", "sent_from_file", "unknown_packet"}
 
 // losses reads the counters.
 func (k *kernel) losses() []Loss {

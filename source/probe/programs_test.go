@@ -29,7 +29,13 @@ func TestPrograms(t *testing.T) {
 			checkBoth(t, w, path, port, "nginx", client(t, port, path))
 		})
 	}
-	for name, server := range servers(t, w, id, s, port) {
+	all := servers(t, w, id, s, port)
+	t.Run("nss with nss", func(t *testing.T) {
+		t.Parallel()
+		path, server := "/fine", all["nss server"] // which repeats what it is asked
+		checkBoth(t, w, path, server.port, server.name, clients(w, id)["nss"](t, server.port, path))
+	})
+	for name, server := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := "/small"
@@ -112,6 +118,7 @@ func servers(t testing.TB, w *watched, id identity, s site, nginx int) map[strin
 		"haproxy":        {"haproxy", haproxy(t, id, nginx)},
 		"openssl server": {"openssl", opensslServer(t, id, s)},
 		"gnutls server":  {"gnutls-serv", gnutlsServer(t, id)},
+		"nss server":     {"selfserv", nssServer(t, id)},
 	}
 	for _, release := range []string{"1.19.13", "1.26.8"} {
 		program := goProgram(t, release)

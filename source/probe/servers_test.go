@@ -130,6 +130,18 @@ func nssDatabase(t testing.TB, id identity) string {
 	return db
 }
 
+// nssServer answers anything with what it was asked, and never from a file. It writes by PR_Writev.
+func nssServer(t testing.TB, id identity) int {
+	t.Helper()
+	db := nssDatabase(t, id)
+	bundle := filepath.Join(db, "server.p12")
+	run(t, "openssl", "pkcs12", "-export", "-in", id.cert, "-inkey", id.key, "-passout", "pass:", "-out", bundle)
+	run(t, "pk12util", "-i", bundle, "-d", "sql:"+db, "-W", "")
+	port := freePort(t)
+	serve(t, port, exec.Command(testkit.Need(t, "selfserv"), "-p", fmt.Sprint(port), "-d", "sql:"+db, "-n", "ca", "-e", "ca", "-V", "tls1.2:"))
+	return port
+}
+
 // goProgram is a client and a server, built with a release of Go.
 func goProgram(t testing.TB, release string) string {
 	t.Helper()

@@ -67,12 +67,21 @@ func movers(w *watched) map[string]mover {
 		"requests": func(t testing.TB, args []string) {
 			runCommand(t, exec.Command("/usr/bin/python3", append([]string{"testdata/move.py"}, args...)...))
 		},
+		"nspr":   pieceMover("nspr"),
+		"gnutls": pieceMover("gnutls"),
 		"node": func(t testing.TB, args []string) {
 			patient(t, w, "node", append([]string{"testdata/move.js"}, args...)...)
 		},
 		"go": func(t testing.TB, args []string) {
 			patient(t, w, goProgram(t, "1.26.8"), append([]string{"client"}, args...)...)
 		},
+	}
+}
+
+// pieceMover moves by functions whose plaintext is not in one buffer of the caller.
+func pieceMover(library string) mover {
+	return func(t testing.TB, args []string) {
+		runCommand(t, exec.Command("/usr/bin/python3", append([]string{"testdata/pieces.py", library}, args...)...))
 	}
 }
 

@@ -33,7 +33,7 @@ type LegacyCall struct {
 	Direction uint8
 	Flags     uint8
 	Runs      uint32
-	Unused    uint32
+	Rest      uint32
 }
 
 type LegacyFileKey struct {
@@ -100,55 +100,59 @@ type LegacyScratch struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	LegacyMapAgain               = "again"
-	LegacyMapArrivals            = "arrivals"
-	LegacyMapCalls               = "calls"
-	LegacyMapEvents              = "events"
-	LegacyMapFiles               = "files"
-	LegacyMapGoReads             = "go_reads"
-	LegacyMapGoWrites            = "go_writes"
-	LegacyMapHandles             = "handles"
-	LegacyMapLosses              = "losses"
-	LegacyMapMappings            = "mappings"
-	LegacyMapMuted               = "muted"
-	LegacyMapOwners              = "owners"
-	LegacyMapProcesses           = "processes"
-	LegacyMapReadings            = "readings"
-	LegacyMapRoles               = "roles"
-	LegacyMapScratches           = "scratches"
-	LegacyProgEnterFreeCall      = "enter_free_call"
-	LegacyProgEnterGoFreeCall    = "enter_go_free_call"
-	LegacyProgEnterGoReadCall    = "enter_go_read_call"
-	LegacyProgEnterGoWriteCall   = "enter_go_write_call"
-	LegacyProgEnterMmap          = "enter_mmap"
-	LegacyProgEnterNsprFreeCall  = "enter_nspr_free_call"
-	LegacyProgEnterNsprReadCall  = "enter_nspr_read_call"
-	LegacyProgEnterNsprWriteCall = "enter_nspr_write_call"
-	LegacyProgEnterRead          = "enter_read"
-	LegacyProgEnterReadCall      = "enter_read_call"
-	LegacyProgEnterReadExCall    = "enter_read_ex_call"
-	LegacyProgEnterReadv         = "enter_readv"
-	LegacyProgEnterRecvfrom      = "enter_recvfrom"
-	LegacyProgEnterRecvmsg       = "enter_recvmsg"
-	LegacyProgEnterSendfileCall  = "enter_sendfile_call"
-	LegacyProgEnterSendmsg       = "enter_sendmsg"
-	LegacyProgEnterSendto        = "enter_sendto"
-	LegacyProgEnterWindowCall    = "enter_window_call"
-	LegacyProgEnterWrite         = "enter_write"
-	LegacyProgEnterWriteCall     = "enter_write_call"
-	LegacyProgEnterWriteEx2Call  = "enter_write_ex2_call"
-	LegacyProgEnterWriteExCall   = "enter_write_ex_call"
-	LegacyProgEnterWritev        = "enter_writev"
-	LegacyProgExitMmap           = "exit_mmap"
-	LegacyProgExitRead           = "exit_read"
-	LegacyProgExitReadv          = "exit_readv"
-	LegacyProgExitRecvfrom       = "exit_recvfrom"
-	LegacyProgExitRecvmsg        = "exit_recvmsg"
-	LegacyProgGoAgain            = "go_again"
-	LegacyProgGoCopy             = "go_copy"
-	LegacyProgLeave              = "leave"
-	LegacyProgProcessExec        = "process_exec"
-	LegacyProgProcessExit        = "process_exit"
+	LegacyMapAgain                = "again"
+	LegacyMapArrivals             = "arrivals"
+	LegacyMapCalls                = "calls"
+	LegacyMapEvents               = "events"
+	LegacyMapFiles                = "files"
+	LegacyMapGoReads              = "go_reads"
+	LegacyMapGoWrites             = "go_writes"
+	LegacyMapHandles              = "handles"
+	LegacyMapLosses               = "losses"
+	LegacyMapMappings             = "mappings"
+	LegacyMapMuted                = "muted"
+	LegacyMapOwners               = "owners"
+	LegacyMapProcesses            = "processes"
+	LegacyMapReadings             = "readings"
+	LegacyMapRoles                = "roles"
+	LegacyMapScratches            = "scratches"
+	LegacyProgEnterFreeCall       = "enter_free_call"
+	LegacyProgEnterGoFreeCall     = "enter_go_free_call"
+	LegacyProgEnterGoReadCall     = "enter_go_read_call"
+	LegacyProgEnterGoWriteCall    = "enter_go_write_call"
+	LegacyProgEnterMmap           = "enter_mmap"
+	LegacyProgEnterNsprFreeCall   = "enter_nspr_free_call"
+	LegacyProgEnterNsprReadCall   = "enter_nspr_read_call"
+	LegacyProgEnterNsprRecvCall   = "enter_nspr_recv_call"
+	LegacyProgEnterNsprWriteCall  = "enter_nspr_write_call"
+	LegacyProgEnterNsprWritevCall = "enter_nspr_writev_call"
+	LegacyProgEnterRead           = "enter_read"
+	LegacyProgEnterReadCall       = "enter_read_call"
+	LegacyProgEnterReadExCall     = "enter_read_ex_call"
+	LegacyProgEnterReadPacketCall = "enter_read_packet_call"
+	LegacyProgEnterReadv          = "enter_readv"
+	LegacyProgEnterRecvfrom       = "enter_recvfrom"
+	LegacyProgEnterRecvmsg        = "enter_recvmsg"
+	LegacyProgEnterSendfileCall   = "enter_sendfile_call"
+	LegacyProgEnterSendmsg        = "enter_sendmsg"
+	LegacyProgEnterSendto         = "enter_sendto"
+	LegacyProgEnterWindowCall     = "enter_window_call"
+	LegacyProgEnterWrite          = "enter_write"
+	LegacyProgEnterWriteCall      = "enter_write_call"
+	LegacyProgEnterWriteEx2Call   = "enter_write_ex2_call"
+	LegacyProgEnterWriteExCall    = "enter_write_ex_call"
+	LegacyProgEnterWritev         = "enter_writev"
+	LegacyProgExitMmap            = "exit_mmap"
+	LegacyProgExitRead            = "exit_read"
+	LegacyProgExitReadv           = "exit_readv"
+	LegacyProgExitRecvfrom        = "exit_recvfrom"
+	LegacyProgExitRecvmsg         = "exit_recvmsg"
+	LegacyProgGoAgain             = "go_again"
+	LegacyProgGoCopy              = "go_copy"
+	LegacyProgLeave               = "leave"
+	LegacyProgLeavePieces         = "leave_pieces"
+	LegacyProgProcessExec         = "process_exec"
+	LegacyProgProcessExit         = "process_exit"
 )
 
 // LoadLegacy returns the embedded CollectionSpec for Legacy.
@@ -193,39 +197,43 @@ type LegacySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LegacyProgramSpecs struct {
-	EnterFreeCall      *ebpf.ProgramSpec `ebpf:"enter_free_call"`
-	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
-	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
-	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
-	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
-	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
-	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
-	EnterNsprWriteCall *ebpf.ProgramSpec `ebpf:"enter_nspr_write_call"`
-	EnterRead          *ebpf.ProgramSpec `ebpf:"enter_read"`
-	EnterReadCall      *ebpf.ProgramSpec `ebpf:"enter_read_call"`
-	EnterReadExCall    *ebpf.ProgramSpec `ebpf:"enter_read_ex_call"`
-	EnterReadv         *ebpf.ProgramSpec `ebpf:"enter_readv"`
-	EnterRecvfrom      *ebpf.ProgramSpec `ebpf:"enter_recvfrom"`
-	EnterRecvmsg       *ebpf.ProgramSpec `ebpf:"enter_recvmsg"`
-	EnterSendfileCall  *ebpf.ProgramSpec `ebpf:"enter_sendfile_call"`
-	EnterSendmsg       *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
-	EnterSendto        *ebpf.ProgramSpec `ebpf:"enter_sendto"`
-	EnterWindowCall    *ebpf.ProgramSpec `ebpf:"enter_window_call"`
-	EnterWrite         *ebpf.ProgramSpec `ebpf:"enter_write"`
-	EnterWriteCall     *ebpf.ProgramSpec `ebpf:"enter_write_call"`
-	EnterWriteEx2Call  *ebpf.ProgramSpec `ebpf:"enter_write_ex2_call"`
-	EnterWriteExCall   *ebpf.ProgramSpec `ebpf:"enter_write_ex_call"`
-	EnterWritev        *ebpf.ProgramSpec `ebpf:"enter_writev"`
-	ExitMmap           *ebpf.ProgramSpec `ebpf:"exit_mmap"`
-	ExitRead           *ebpf.ProgramSpec `ebpf:"exit_read"`
-	ExitReadv          *ebpf.ProgramSpec `ebpf:"exit_readv"`
-	ExitRecvfrom       *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
-	ExitRecvmsg        *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	GoAgain            *ebpf.ProgramSpec `ebpf:"go_again"`
-	GoCopy             *ebpf.ProgramSpec `ebpf:"go_copy"`
-	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
-	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
+	EnterFreeCall       *ebpf.ProgramSpec `ebpf:"enter_free_call"`
+	EnterGoFreeCall     *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
+	EnterGoReadCall     *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
+	EnterGoWriteCall    *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
+	EnterMmap           *ebpf.ProgramSpec `ebpf:"enter_mmap"`
+	EnterNsprFreeCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
+	EnterNsprReadCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
+	EnterNsprRecvCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_recv_call"`
+	EnterNsprWriteCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_write_call"`
+	EnterNsprWritevCall *ebpf.ProgramSpec `ebpf:"enter_nspr_writev_call"`
+	EnterRead           *ebpf.ProgramSpec `ebpf:"enter_read"`
+	EnterReadCall       *ebpf.ProgramSpec `ebpf:"enter_read_call"`
+	EnterReadExCall     *ebpf.ProgramSpec `ebpf:"enter_read_ex_call"`
+	EnterReadPacketCall *ebpf.ProgramSpec `ebpf:"enter_read_packet_call"`
+	EnterReadv          *ebpf.ProgramSpec `ebpf:"enter_readv"`
+	EnterRecvfrom       *ebpf.ProgramSpec `ebpf:"enter_recvfrom"`
+	EnterRecvmsg        *ebpf.ProgramSpec `ebpf:"enter_recvmsg"`
+	EnterSendfileCall   *ebpf.ProgramSpec `ebpf:"enter_sendfile_call"`
+	EnterSendmsg        *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
+	EnterSendto         *ebpf.ProgramSpec `ebpf:"enter_sendto"`
+	EnterWindowCall     *ebpf.ProgramSpec `ebpf:"enter_window_call"`
+	EnterWrite          *ebpf.ProgramSpec `ebpf:"enter_write"`
+	EnterWriteCall      *ebpf.ProgramSpec `ebpf:"enter_write_call"`
+	EnterWriteEx2Call   *ebpf.ProgramSpec `ebpf:"enter_write_ex2_call"`
+	EnterWriteExCall    *ebpf.ProgramSpec `ebpf:"enter_write_ex_call"`
+	EnterWritev         *ebpf.ProgramSpec `ebpf:"enter_writev"`
+	ExitMmap            *ebpf.ProgramSpec `ebpf:"exit_mmap"`
+	ExitRead            *ebpf.ProgramSpec `ebpf:"exit_read"`
+	ExitReadv           *ebpf.ProgramSpec `ebpf:"exit_readv"`
+	ExitRecvfrom        *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
+	ExitRecvmsg         *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
+	GoAgain             *ebpf.ProgramSpec `ebpf:"go_again"`
+	GoCopy              *ebpf.ProgramSpec `ebpf:"go_copy"`
+	Leave               *ebpf.ProgramSpec `ebpf:"leave"`
+	LeavePieces         *ebpf.ProgramSpec `ebpf:"leave_pieces"`
+	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 }
 
 // LegacyMapSpecs contains maps before they are loaded into the kernel.
@@ -325,39 +333,43 @@ type LegacyVariables struct {
 //
 // It can be passed to LoadLegacyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LegacyPrograms struct {
-	EnterFreeCall      *ebpf.Program `ebpf:"enter_free_call"`
-	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
-	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
-	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
-	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
-	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
-	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
-	EnterNsprWriteCall *ebpf.Program `ebpf:"enter_nspr_write_call"`
-	EnterRead          *ebpf.Program `ebpf:"enter_read"`
-	EnterReadCall      *ebpf.Program `ebpf:"enter_read_call"`
-	EnterReadExCall    *ebpf.Program `ebpf:"enter_read_ex_call"`
-	EnterReadv         *ebpf.Program `ebpf:"enter_readv"`
-	EnterRecvfrom      *ebpf.Program `ebpf:"enter_recvfrom"`
-	EnterRecvmsg       *ebpf.Program `ebpf:"enter_recvmsg"`
-	EnterSendfileCall  *ebpf.Program `ebpf:"enter_sendfile_call"`
-	EnterSendmsg       *ebpf.Program `ebpf:"enter_sendmsg"`
-	EnterSendto        *ebpf.Program `ebpf:"enter_sendto"`
-	EnterWindowCall    *ebpf.Program `ebpf:"enter_window_call"`
-	EnterWrite         *ebpf.Program `ebpf:"enter_write"`
-	EnterWriteCall     *ebpf.Program `ebpf:"enter_write_call"`
-	EnterWriteEx2Call  *ebpf.Program `ebpf:"enter_write_ex2_call"`
-	EnterWriteExCall   *ebpf.Program `ebpf:"enter_write_ex_call"`
-	EnterWritev        *ebpf.Program `ebpf:"enter_writev"`
-	ExitMmap           *ebpf.Program `ebpf:"exit_mmap"`
-	ExitRead           *ebpf.Program `ebpf:"exit_read"`
-	ExitReadv          *ebpf.Program `ebpf:"exit_readv"`
-	ExitRecvfrom       *ebpf.Program `ebpf:"exit_recvfrom"`
-	ExitRecvmsg        *ebpf.Program `ebpf:"exit_recvmsg"`
-	GoAgain            *ebpf.Program `ebpf:"go_again"`
-	GoCopy             *ebpf.Program `ebpf:"go_copy"`
-	Leave              *ebpf.Program `ebpf:"leave"`
-	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
+	EnterFreeCall       *ebpf.Program `ebpf:"enter_free_call"`
+	EnterGoFreeCall     *ebpf.Program `ebpf:"enter_go_free_call"`
+	EnterGoReadCall     *ebpf.Program `ebpf:"enter_go_read_call"`
+	EnterGoWriteCall    *ebpf.Program `ebpf:"enter_go_write_call"`
+	EnterMmap           *ebpf.Program `ebpf:"enter_mmap"`
+	EnterNsprFreeCall   *ebpf.Program `ebpf:"enter_nspr_free_call"`
+	EnterNsprReadCall   *ebpf.Program `ebpf:"enter_nspr_read_call"`
+	EnterNsprRecvCall   *ebpf.Program `ebpf:"enter_nspr_recv_call"`
+	EnterNsprWriteCall  *ebpf.Program `ebpf:"enter_nspr_write_call"`
+	EnterNsprWritevCall *ebpf.Program `ebpf:"enter_nspr_writev_call"`
+	EnterRead           *ebpf.Program `ebpf:"enter_read"`
+	EnterReadCall       *ebpf.Program `ebpf:"enter_read_call"`
+	EnterReadExCall     *ebpf.Program `ebpf:"enter_read_ex_call"`
+	EnterReadPacketCall *ebpf.Program `ebpf:"enter_read_packet_call"`
+	EnterReadv          *ebpf.Program `ebpf:"enter_readv"`
+	EnterRecvfrom       *ebpf.Program `ebpf:"enter_recvfrom"`
+	EnterRecvmsg        *ebpf.Program `ebpf:"enter_recvmsg"`
+	EnterSendfileCall   *ebpf.Program `ebpf:"enter_sendfile_call"`
+	EnterSendmsg        *ebpf.Program `ebpf:"enter_sendmsg"`
+	EnterSendto         *ebpf.Program `ebpf:"enter_sendto"`
+	EnterWindowCall     *ebpf.Program `ebpf:"enter_window_call"`
+	EnterWrite          *ebpf.Program `ebpf:"enter_write"`
+	EnterWriteCall      *ebpf.Program `ebpf:"enter_write_call"`
+	EnterWriteEx2Call   *ebpf.Program `ebpf:"enter_write_ex2_call"`
+	EnterWriteExCall    *ebpf.Program `ebpf:"enter_write_ex_call"`
+	EnterWritev         *ebpf.Program `ebpf:"enter_writev"`
+	ExitMmap            *ebpf.Program `ebpf:"exit_mmap"`
+	ExitRead            *ebpf.Program `ebpf:"exit_read"`
+	ExitReadv           *ebpf.Program `ebpf:"exit_readv"`
+	ExitRecvfrom        *ebpf.Program `ebpf:"exit_recvfrom"`
+	ExitRecvmsg         *ebpf.Program `ebpf:"exit_recvmsg"`
+	GoAgain             *ebpf.Program `ebpf:"go_again"`
+	GoCopy              *ebpf.Program `ebpf:"go_copy"`
+	Leave               *ebpf.Program `ebpf:"leave"`
+	LeavePieces         *ebpf.Program `ebpf:"leave_pieces"`
+	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 }
 
 func (p *LegacyPrograms) Close() error {
@@ -369,10 +381,13 @@ func (p *LegacyPrograms) Close() error {
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,
+		p.EnterNsprRecvCall,
 		p.EnterNsprWriteCall,
+		p.EnterNsprWritevCall,
 		p.EnterRead,
 		p.EnterReadCall,
 		p.EnterReadExCall,
+		p.EnterReadPacketCall,
 		p.EnterReadv,
 		p.EnterRecvfrom,
 		p.EnterRecvmsg,
@@ -393,6 +408,7 @@ func (p *LegacyPrograms) Close() error {
 		p.GoAgain,
 		p.GoCopy,
 		p.Leave,
+		p.LeavePieces,
 		p.ProcessExec,
 		p.ProcessExit,
 	)

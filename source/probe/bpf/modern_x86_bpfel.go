@@ -33,7 +33,7 @@ type ModernCall struct {
 	Direction uint8
 	Flags     uint8
 	Runs      uint32
-	Unused    uint32
+	Rest      uint32
 }
 
 type ModernFileKey struct {
@@ -82,56 +82,60 @@ type ModernReading struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ModernMapAgain               = "again"
-	ModernMapArrivals            = "arrivals"
-	ModernMapCalls               = "calls"
-	ModernMapEvents              = "events"
-	ModernMapFiles               = "files"
-	ModernMapGoReads             = "go_reads"
-	ModernMapGoWrites            = "go_writes"
-	ModernMapHandles             = "handles"
-	ModernMapLosses              = "losses"
-	ModernMapMappings            = "mappings"
-	ModernMapMuted               = "muted"
-	ModernMapOwners              = "owners"
-	ModernMapProcesses           = "processes"
-	ModernMapReadings            = "readings"
-	ModernMapRoles               = "roles"
-	ModernProgEnterAny           = "enter_any"
-	ModernProgEnterFreeCall      = "enter_free_call"
-	ModernProgEnterGoFreeCall    = "enter_go_free_call"
-	ModernProgEnterGoReadCall    = "enter_go_read_call"
-	ModernProgEnterGoWriteCall   = "enter_go_write_call"
-	ModernProgEnterMmap          = "enter_mmap"
-	ModernProgEnterNsprFreeCall  = "enter_nspr_free_call"
-	ModernProgEnterNsprReadCall  = "enter_nspr_read_call"
-	ModernProgEnterNsprWriteCall = "enter_nspr_write_call"
-	ModernProgEnterRead          = "enter_read"
-	ModernProgEnterReadCall      = "enter_read_call"
-	ModernProgEnterReadExCall    = "enter_read_ex_call"
-	ModernProgEnterReadv         = "enter_readv"
-	ModernProgEnterRecvfrom      = "enter_recvfrom"
-	ModernProgEnterRecvmsg       = "enter_recvmsg"
-	ModernProgEnterSendfileCall  = "enter_sendfile_call"
-	ModernProgEnterSendmsg       = "enter_sendmsg"
-	ModernProgEnterSendto        = "enter_sendto"
-	ModernProgEnterWindowCall    = "enter_window_call"
-	ModernProgEnterWrite         = "enter_write"
-	ModernProgEnterWriteCall     = "enter_write_call"
-	ModernProgEnterWriteEx2Call  = "enter_write_ex2_call"
-	ModernProgEnterWriteExCall   = "enter_write_ex_call"
-	ModernProgEnterWritev        = "enter_writev"
-	ModernProgExitMmap           = "exit_mmap"
-	ModernProgExitRead           = "exit_read"
-	ModernProgExitReadv          = "exit_readv"
-	ModernProgExitRecvfrom       = "exit_recvfrom"
-	ModernProgExitRecvmsg        = "exit_recvmsg"
-	ModernProgGoAgain            = "go_again"
-	ModernProgGoCopy             = "go_copy"
-	ModernProgLeave              = "leave"
-	ModernProgProcessExec        = "process_exec"
-	ModernProgProcessExit        = "process_exit"
-	ModernProgSocketState        = "socket_state"
+	ModernMapAgain                = "again"
+	ModernMapArrivals             = "arrivals"
+	ModernMapCalls                = "calls"
+	ModernMapEvents               = "events"
+	ModernMapFiles                = "files"
+	ModernMapGoReads              = "go_reads"
+	ModernMapGoWrites             = "go_writes"
+	ModernMapHandles              = "handles"
+	ModernMapLosses               = "losses"
+	ModernMapMappings             = "mappings"
+	ModernMapMuted                = "muted"
+	ModernMapOwners               = "owners"
+	ModernMapProcesses            = "processes"
+	ModernMapReadings             = "readings"
+	ModernMapRoles                = "roles"
+	ModernProgEnterAny            = "enter_any"
+	ModernProgEnterFreeCall       = "enter_free_call"
+	ModernProgEnterGoFreeCall     = "enter_go_free_call"
+	ModernProgEnterGoReadCall     = "enter_go_read_call"
+	ModernProgEnterGoWriteCall    = "enter_go_write_call"
+	ModernProgEnterMmap           = "enter_mmap"
+	ModernProgEnterNsprFreeCall   = "enter_nspr_free_call"
+	ModernProgEnterNsprReadCall   = "enter_nspr_read_call"
+	ModernProgEnterNsprRecvCall   = "enter_nspr_recv_call"
+	ModernProgEnterNsprWriteCall  = "enter_nspr_write_call"
+	ModernProgEnterNsprWritevCall = "enter_nspr_writev_call"
+	ModernProgEnterRead           = "enter_read"
+	ModernProgEnterReadCall       = "enter_read_call"
+	ModernProgEnterReadExCall     = "enter_read_ex_call"
+	ModernProgEnterReadPacketCall = "enter_read_packet_call"
+	ModernProgEnterReadv          = "enter_readv"
+	ModernProgEnterRecvfrom       = "enter_recvfrom"
+	ModernProgEnterRecvmsg        = "enter_recvmsg"
+	ModernProgEnterSendfileCall   = "enter_sendfile_call"
+	ModernProgEnterSendmsg        = "enter_sendmsg"
+	ModernProgEnterSendto         = "enter_sendto"
+	ModernProgEnterWindowCall     = "enter_window_call"
+	ModernProgEnterWrite          = "enter_write"
+	ModernProgEnterWriteCall      = "enter_write_call"
+	ModernProgEnterWriteEx2Call   = "enter_write_ex2_call"
+	ModernProgEnterWriteExCall    = "enter_write_ex_call"
+	ModernProgEnterWritev         = "enter_writev"
+	ModernProgExitMmap            = "exit_mmap"
+	ModernProgExitRead            = "exit_read"
+	ModernProgExitReadv           = "exit_readv"
+	ModernProgExitRecvfrom        = "exit_recvfrom"
+	ModernProgExitRecvmsg         = "exit_recvmsg"
+	ModernProgGoAgain             = "go_again"
+	ModernProgGoCopy              = "go_copy"
+	ModernProgLeave               = "leave"
+	ModernProgLeavePieces         = "leave_pieces"
+	ModernProgProcessExec         = "process_exec"
+	ModernProgProcessExit         = "process_exit"
+	ModernProgSocketState         = "socket_state"
 )
 
 // LoadModern returns the embedded CollectionSpec for Modern.
@@ -176,41 +180,45 @@ type ModernSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ModernProgramSpecs struct {
-	EnterAny           *ebpf.ProgramSpec `ebpf:"enter_any"`
-	EnterFreeCall      *ebpf.ProgramSpec `ebpf:"enter_free_call"`
-	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
-	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
-	EnterGoWriteCall   *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
-	EnterMmap          *ebpf.ProgramSpec `ebpf:"enter_mmap"`
-	EnterNsprFreeCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
-	EnterNsprReadCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
-	EnterNsprWriteCall *ebpf.ProgramSpec `ebpf:"enter_nspr_write_call"`
-	EnterRead          *ebpf.ProgramSpec `ebpf:"enter_read"`
-	EnterReadCall      *ebpf.ProgramSpec `ebpf:"enter_read_call"`
-	EnterReadExCall    *ebpf.ProgramSpec `ebpf:"enter_read_ex_call"`
-	EnterReadv         *ebpf.ProgramSpec `ebpf:"enter_readv"`
-	EnterRecvfrom      *ebpf.ProgramSpec `ebpf:"enter_recvfrom"`
-	EnterRecvmsg       *ebpf.ProgramSpec `ebpf:"enter_recvmsg"`
-	EnterSendfileCall  *ebpf.ProgramSpec `ebpf:"enter_sendfile_call"`
-	EnterSendmsg       *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
-	EnterSendto        *ebpf.ProgramSpec `ebpf:"enter_sendto"`
-	EnterWindowCall    *ebpf.ProgramSpec `ebpf:"enter_window_call"`
-	EnterWrite         *ebpf.ProgramSpec `ebpf:"enter_write"`
-	EnterWriteCall     *ebpf.ProgramSpec `ebpf:"enter_write_call"`
-	EnterWriteEx2Call  *ebpf.ProgramSpec `ebpf:"enter_write_ex2_call"`
-	EnterWriteExCall   *ebpf.ProgramSpec `ebpf:"enter_write_ex_call"`
-	EnterWritev        *ebpf.ProgramSpec `ebpf:"enter_writev"`
-	ExitMmap           *ebpf.ProgramSpec `ebpf:"exit_mmap"`
-	ExitRead           *ebpf.ProgramSpec `ebpf:"exit_read"`
-	ExitReadv          *ebpf.ProgramSpec `ebpf:"exit_readv"`
-	ExitRecvfrom       *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
-	ExitRecvmsg        *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	GoAgain            *ebpf.ProgramSpec `ebpf:"go_again"`
-	GoCopy             *ebpf.ProgramSpec `ebpf:"go_copy"`
-	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
-	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
-	SocketState        *ebpf.ProgramSpec `ebpf:"socket_state"`
+	EnterAny            *ebpf.ProgramSpec `ebpf:"enter_any"`
+	EnterFreeCall       *ebpf.ProgramSpec `ebpf:"enter_free_call"`
+	EnterGoFreeCall     *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
+	EnterGoReadCall     *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
+	EnterGoWriteCall    *ebpf.ProgramSpec `ebpf:"enter_go_write_call"`
+	EnterMmap           *ebpf.ProgramSpec `ebpf:"enter_mmap"`
+	EnterNsprFreeCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_free_call"`
+	EnterNsprReadCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_read_call"`
+	EnterNsprRecvCall   *ebpf.ProgramSpec `ebpf:"enter_nspr_recv_call"`
+	EnterNsprWriteCall  *ebpf.ProgramSpec `ebpf:"enter_nspr_write_call"`
+	EnterNsprWritevCall *ebpf.ProgramSpec `ebpf:"enter_nspr_writev_call"`
+	EnterRead           *ebpf.ProgramSpec `ebpf:"enter_read"`
+	EnterReadCall       *ebpf.ProgramSpec `ebpf:"enter_read_call"`
+	EnterReadExCall     *ebpf.ProgramSpec `ebpf:"enter_read_ex_call"`
+	EnterReadPacketCall *ebpf.ProgramSpec `ebpf:"enter_read_packet_call"`
+	EnterReadv          *ebpf.ProgramSpec `ebpf:"enter_readv"`
+	EnterRecvfrom       *ebpf.ProgramSpec `ebpf:"enter_recvfrom"`
+	EnterRecvmsg        *ebpf.ProgramSpec `ebpf:"enter_recvmsg"`
+	EnterSendfileCall   *ebpf.ProgramSpec `ebpf:"enter_sendfile_call"`
+	EnterSendmsg        *ebpf.ProgramSpec `ebpf:"enter_sendmsg"`
+	EnterSendto         *ebpf.ProgramSpec `ebpf:"enter_sendto"`
+	EnterWindowCall     *ebpf.ProgramSpec `ebpf:"enter_window_call"`
+	EnterWrite          *ebpf.ProgramSpec `ebpf:"enter_write"`
+	EnterWriteCall      *ebpf.ProgramSpec `ebpf:"enter_write_call"`
+	EnterWriteEx2Call   *ebpf.ProgramSpec `ebpf:"enter_write_ex2_call"`
+	EnterWriteExCall    *ebpf.ProgramSpec `ebpf:"enter_write_ex_call"`
+	EnterWritev         *ebpf.ProgramSpec `ebpf:"enter_writev"`
+	ExitMmap            *ebpf.ProgramSpec `ebpf:"exit_mmap"`
+	ExitRead            *ebpf.ProgramSpec `ebpf:"exit_read"`
+	ExitReadv           *ebpf.ProgramSpec `ebpf:"exit_readv"`
+	ExitRecvfrom        *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
+	ExitRecvmsg         *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
+	GoAgain             *ebpf.ProgramSpec `ebpf:"go_again"`
+	GoCopy              *ebpf.ProgramSpec `ebpf:"go_copy"`
+	Leave               *ebpf.ProgramSpec `ebpf:"leave"`
+	LeavePieces         *ebpf.ProgramSpec `ebpf:"leave_pieces"`
+	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
+	SocketState         *ebpf.ProgramSpec `ebpf:"socket_state"`
 }
 
 // ModernMapSpecs contains maps before they are loaded into the kernel.
@@ -307,41 +315,45 @@ type ModernVariables struct {
 //
 // It can be passed to LoadModernObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ModernPrograms struct {
-	EnterAny           *ebpf.Program `ebpf:"enter_any"`
-	EnterFreeCall      *ebpf.Program `ebpf:"enter_free_call"`
-	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
-	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
-	EnterGoWriteCall   *ebpf.Program `ebpf:"enter_go_write_call"`
-	EnterMmap          *ebpf.Program `ebpf:"enter_mmap"`
-	EnterNsprFreeCall  *ebpf.Program `ebpf:"enter_nspr_free_call"`
-	EnterNsprReadCall  *ebpf.Program `ebpf:"enter_nspr_read_call"`
-	EnterNsprWriteCall *ebpf.Program `ebpf:"enter_nspr_write_call"`
-	EnterRead          *ebpf.Program `ebpf:"enter_read"`
-	EnterReadCall      *ebpf.Program `ebpf:"enter_read_call"`
-	EnterReadExCall    *ebpf.Program `ebpf:"enter_read_ex_call"`
-	EnterReadv         *ebpf.Program `ebpf:"enter_readv"`
-	EnterRecvfrom      *ebpf.Program `ebpf:"enter_recvfrom"`
-	EnterRecvmsg       *ebpf.Program `ebpf:"enter_recvmsg"`
-	EnterSendfileCall  *ebpf.Program `ebpf:"enter_sendfile_call"`
-	EnterSendmsg       *ebpf.Program `ebpf:"enter_sendmsg"`
-	EnterSendto        *ebpf.Program `ebpf:"enter_sendto"`
-	EnterWindowCall    *ebpf.Program `ebpf:"enter_window_call"`
-	EnterWrite         *ebpf.Program `ebpf:"enter_write"`
-	EnterWriteCall     *ebpf.Program `ebpf:"enter_write_call"`
-	EnterWriteEx2Call  *ebpf.Program `ebpf:"enter_write_ex2_call"`
-	EnterWriteExCall   *ebpf.Program `ebpf:"enter_write_ex_call"`
-	EnterWritev        *ebpf.Program `ebpf:"enter_writev"`
-	ExitMmap           *ebpf.Program `ebpf:"exit_mmap"`
-	ExitRead           *ebpf.Program `ebpf:"exit_read"`
-	ExitReadv          *ebpf.Program `ebpf:"exit_readv"`
-	ExitRecvfrom       *ebpf.Program `ebpf:"exit_recvfrom"`
-	ExitRecvmsg        *ebpf.Program `ebpf:"exit_recvmsg"`
-	GoAgain            *ebpf.Program `ebpf:"go_again"`
-	GoCopy             *ebpf.Program `ebpf:"go_copy"`
-	Leave              *ebpf.Program `ebpf:"leave"`
-	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
-	SocketState        *ebpf.Program `ebpf:"socket_state"`
+	EnterAny            *ebpf.Program `ebpf:"enter_any"`
+	EnterFreeCall       *ebpf.Program `ebpf:"enter_free_call"`
+	EnterGoFreeCall     *ebpf.Program `ebpf:"enter_go_free_call"`
+	EnterGoReadCall     *ebpf.Program `ebpf:"enter_go_read_call"`
+	EnterGoWriteCall    *ebpf.Program `ebpf:"enter_go_write_call"`
+	EnterMmap           *ebpf.Program `ebpf:"enter_mmap"`
+	EnterNsprFreeCall   *ebpf.Program `ebpf:"enter_nspr_free_call"`
+	EnterNsprReadCall   *ebpf.Program `ebpf:"enter_nspr_read_call"`
+	EnterNsprRecvCall   *ebpf.Program `ebpf:"enter_nspr_recv_call"`
+	EnterNsprWriteCall  *ebpf.Program `ebpf:"enter_nspr_write_call"`
+	EnterNsprWritevCall *ebpf.Program `ebpf:"enter_nspr_writev_call"`
+	EnterRead           *ebpf.Program `ebpf:"enter_read"`
+	EnterReadCall       *ebpf.Program `ebpf:"enter_read_call"`
+	EnterReadExCall     *ebpf.Program `ebpf:"enter_read_ex_call"`
+	EnterReadPacketCall *ebpf.Program `ebpf:"enter_read_packet_call"`
+	EnterReadv          *ebpf.Program `ebpf:"enter_readv"`
+	EnterRecvfrom       *ebpf.Program `ebpf:"enter_recvfrom"`
+	EnterRecvmsg        *ebpf.Program `ebpf:"enter_recvmsg"`
+	EnterSendfileCall   *ebpf.Program `ebpf:"enter_sendfile_call"`
+	EnterSendmsg        *ebpf.Program `ebpf:"enter_sendmsg"`
+	EnterSendto         *ebpf.Program `ebpf:"enter_sendto"`
+	EnterWindowCall     *ebpf.Program `ebpf:"enter_window_call"`
+	EnterWrite          *ebpf.Program `ebpf:"enter_write"`
+	EnterWriteCall      *ebpf.Program `ebpf:"enter_write_call"`
+	EnterWriteEx2Call   *ebpf.Program `ebpf:"enter_write_ex2_call"`
+	EnterWriteExCall    *ebpf.Program `ebpf:"enter_write_ex_call"`
+	EnterWritev         *ebpf.Program `ebpf:"enter_writev"`
+	ExitMmap            *ebpf.Program `ebpf:"exit_mmap"`
+	ExitRead            *ebpf.Program `ebpf:"exit_read"`
+	ExitReadv           *ebpf.Program `ebpf:"exit_readv"`
+	ExitRecvfrom        *ebpf.Program `ebpf:"exit_recvfrom"`
+	ExitRecvmsg         *ebpf.Program `ebpf:"exit_recvmsg"`
+	GoAgain             *ebpf.Program `ebpf:"go_again"`
+	GoCopy              *ebpf.Program `ebpf:"go_copy"`
+	Leave               *ebpf.Program `ebpf:"leave"`
+	LeavePieces         *ebpf.Program `ebpf:"leave_pieces"`
+	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
+	SocketState         *ebpf.Program `ebpf:"socket_state"`
 }
 
 func (p *ModernPrograms) Close() error {
@@ -354,10 +366,13 @@ func (p *ModernPrograms) Close() error {
 		p.EnterMmap,
 		p.EnterNsprFreeCall,
 		p.EnterNsprReadCall,
+		p.EnterNsprRecvCall,
 		p.EnterNsprWriteCall,
+		p.EnterNsprWritevCall,
 		p.EnterRead,
 		p.EnterReadCall,
 		p.EnterReadExCall,
+		p.EnterReadPacketCall,
 		p.EnterReadv,
 		p.EnterRecvfrom,
 		p.EnterRecvmsg,
@@ -378,6 +393,7 @@ func (p *ModernPrograms) Close() error {
 		p.GoAgain,
 		p.GoCopy,
 		p.Leave,
+		p.LeavePieces,
 		p.ProcessExec,
 		p.ProcessExit,
 		p.SocketState,

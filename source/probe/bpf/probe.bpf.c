@@ -9,15 +9,16 @@
 #include "transport.h"
 #include "socket.h"
 #include "tls.h"
+#include "pieces.h"
 #include "golang.h"
 #include "system.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-// Programs that tell the rest of a long call: one that has returned, and a write of Go.
+// Programs that tell the rest of a long call: of one that has returned, of a write of Go, and of one in pieces.
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 2);
+	__uint(max_entries, 3);
 	__type(key, u32);
 	__type(value, u32);
 } again SEC(".maps");
@@ -31,16 +32,19 @@ struct {
 #define do_sendfile(ctx) enter(ctx, OUT, CALL_FILE, 0)
 #define do_window(ctx) enter(ctx, IN, CALL_WINDOW, 0)
 #define do_free(ctx) forget(ctx, ARG1(ctx))
-#define do_nspr_read(ctx) enter_nspr(ctx, IN)
-#define do_nspr_write(ctx) enter_nspr(ctx, OUT)
+#define do_read_packet(ctx) enter(ctx, IN, CALL_PACKET, ARG2(ctx))
+#define do_nspr_read(ctx) enter_nspr(ctx, IN, 0, 0)
+#define do_nspr_recv(ctx) enter_nspr(ctx, IN, ARG4(ctx) & PR_MSG_PEEK ? CALL_WINDOW : 0, 0)
+#define do_nspr_write(ctx) enter_nspr(ctx, OUT, 0, 0)
+#define do_nspr_writev(ctx) enter_nspr(ctx, OUT, 0, ARG2(ctx))
 #define do_nspr_free(ctx) forget(ctx, ARG1(ctx))
 #define do_go_read(ctx) go_begin(ctx)
 #define do_go_write(ctx) go_write(ctx)
 #define do_go_free(ctx) forget(ctx, GO_ARG1(ctx))
 
 // for_each names them in the order of the cookies that the agent gives.
-#define for_each(f) f(read) f(read_ex) f(write) f(write_ex) f(write_ex2) f(sendfile) f(window) f(free) f(nspr_read) f(nspr_write) \
-	f(nspr_free) f(go_read) f(go_write) f(go_free)
+#define for_each(f) f(read) f(read_ex) f(write) f(write_ex) f(write_ex2) f(sendfile) f(window) f(free) f(read_packet) \
+	f(nspr_read) f(nspr_recv) f(nspr_write) f(nspr_writev) f(nspr_free) f(go_read) f(go_write) f(go_free)
 
 #define program(NAME)                                                                                                  \
 	SEC("uprobe/" #NAME)                                                                                           \
@@ -83,6 +87,14 @@ int leave(struct pt_regs *ctx)
 {
 	if (finish(ctx))
 		bpf_tail_call(ctx, &again, 0);
+	return 0;
+}
+
+SEC("uprobe/leave_pieces")
+int leave_pieces(struct pt_regs *ctx)
+{
+	if (finish_pieces(ctx))
+		bpf_tail_call(ctx, &again, 2);
 	return 0;
 }
 

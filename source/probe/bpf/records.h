@@ -63,5 +63,6 @@ enum loss {
 	LOSS_CALLS,    // calls not followed: too many at once
 	LOSS_HANDLES,  // calls not followed: too many connections
 	LOSS_FILE,     // bytes: sent from a file by the kernel
+	LOSS_PACKET,   // bytes: in a structure of the library that is not laid out as it was
 	LOSSES,
 };

@@ -27,7 +27,7 @@ struct {
 struct call {
 	u64 handle; // SSL *, gnutls_session_t, PRFileDesc * or *tls.Conn; 0: the thread is in none now
 	u64 buffer;
-	u64 done;   // address of the number of bytes, 0 if that is the result
+	u64 done;   // address of the number of bytes, 0 if that is the result; of the next piece, if the plaintext is in pieces
 	u64 stack;  // pointer at the entry
 	u64 socket; // that a syscall within the call used, 0 if none did yet
 	u64 sent;   // of the result so far
@@ -36,7 +36,7 @@ struct call {
 	u16 depth;  // TLS calls inside this one, which are not followed
 	u8 direction, flags;
 	u32 runs; // of the program that tells it
-	u32 unused;
+	u32 rest; // of the result, in pieces that come after this one
 };
 
 enum call_flags {
@@ -45,6 +45,7 @@ enum call_flags {
 	CALL_ARRIVED = 4, // socket is where the thread read last, before the call
 	CALL_FILE = 8,    // the plaintext is in a file
 	CALL_ASK = 16,    // the filter decides by connection
+	CALL_PACKET = 32, // the plaintext is in a packet of the library
 };
 
 // A thread that has made a call keeps its entry for the next one until it ends.

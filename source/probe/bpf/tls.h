@@ -83,11 +83,13 @@ static __always_inline int enter(struct pt_regs *ctx, u8 direction, u8 flags, u6
 	return begin(ctx, thread, outer, direction, flags, done);
 }
 
+// nspr/prio.h
 #define PR_DESC_LAYERED 4
+#define PR_MSG_PEEK 2
 
 // enter_nspr is enter for descriptors of any kind, of which only layered ones may be TLS: PRFileDesc begins with a pointer to its
 // PRIOMethods, and that with the kind (nspr/prio.h).
-static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction)
+static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction, u8 flags, u64 done)
 {
 	u64 thread = bpf_get_current_pid_tgid(), methods = 0;
 	struct call *outer = bpf_map_lookup_elem(&calls, &thread);
@@ -100,7 +102,7 @@ static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction)
 			outer->handle = 0;
 		return 0;
 	}
-	return begin(ctx, thread, outer, direction, 0, 0);
+	return begin(ctx, thread, outer, direction, flags, done);
 }
 
 // handle_of returns the state of a connection, which begins with its first call.

@@ -54,7 +54,7 @@ func findIn(t testing.TB, path string, opts Options) ([]Library, error) {
 const (
 	openSSLHooks = "free SSL_free, read_ex SSL_read/SSL_read_ex, read_ex SSL_read_early_data, window SSL_peek/SSL_peek_ex, " +
 		"write_ex SSL_write_early_data, "
-	gnuTLSHooks = "free gnutls_deinit, read gnutls_record_recv_early_data, read gnutls_record_recv_seq (slow), " +
+	gnuTLSHooks = "free gnutls_deinit, read gnutls_record_recv_early_data, read gnutls_record_recv_seq (slow), read_packet gnutls_record_recv_packet, " +
 		"window gnutls_record_uncork, write gnutls_record_send2, write gnutls_record_send_early_data, write gnutls_record_send_range, "
 )
 
@@ -82,8 +82,8 @@ var releases = []struct {
 	{"bookworm", []string{"libssl3", "libgnutls30", "libnspr4", "libnss3", "libcurl4", "android-libboringssl", "libwolfssl35", "libmbedtls14"}, []library{
 		{file: "libssl.so.3", name: "openssl", version: "3.0", hooks: openSSLHooks + "write_ex SSL_write/SSL_write_ex, sendfile SSL_sendfile"},
 		{file: "libgnutls.so.30", name: "gnutls", version: "3.7", hooks: gnuTLSHooks + "read gnutls_record_recv (slow)"},
-		{file: "libnspr4.so", name: "nspr", hooks: "nspr_free PR_Close (slow), nspr_read PR_Read (slow), nspr_read PR_Recv (slow), " +
-			"nspr_write PR_Send (slow), nspr_write PR_Write (slow)"},
+		{file: "libnspr4.so", name: "nspr", hooks: "nspr_free PR_Close (slow), nspr_read PR_Read (slow), nspr_recv PR_Recv (slow), " +
+			"nspr_write PR_Send (slow), nspr_write PR_Write (slow), nspr_writev PR_Writev"},
 		{file: "android/libssl.so.0", name: "boringssl", hooks: "free SSL_free, read SSL_read, window SSL_peek, " +
 			"write SSL_write"},
 		{file: "libcrypto.so.3", err: ErrNoTLS, says: "no TLS library"},

@@ -18,9 +18,13 @@ const (
 	Window   Program = "window"    // f(handle, ...): reads or writes the socket, but no plaintext that is new, such as a peek
 	Free     Program = "free"      // f(handle): the handle ends
 
-	NSPRRead  Program = "nspr_read"  // as Read, if the handle is a layered descriptor
-	NSPRWrite Program = "nspr_write" // as Write, likewise
-	NSPRFree  Program = "nspr_free"  // as Free
+	ReadPacket Program = "read_packet" // n = f(handle, *packet): n bytes are in a packet of GnuTLS, whose address is behind the pointer
+
+	NSPRRead   Program = "nspr_read"   // as Read, if the handle is a layered descriptor
+	NSPRRecv   Program = "nspr_recv"   // n = f(handle, buffer, length, flags): as NSPRRead, or a peek
+	NSPRWrite  Program = "nspr_write"  // as Write, likewise
+	NSPRWritev Program = "nspr_writev" // n = f(handle, vector, count): n bytes of the buffers in the vector were taken
+	NSPRFree   Program = "nspr_free"   // as Free
 
 	GoRead  Program = "go_read"  // n, err = (*tls.Conn).Read(slice), whose last step is memmove(to, from, n)
 	GoWrite Program = "go_write" // n, err = (*tls.Conn).Write(slice)

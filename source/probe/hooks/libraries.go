@@ -37,6 +37,7 @@ var gnuTLS = family{"gnutls", []entryPoint{
 	{"gnutls_record_recv", Read, false},
 	{"gnutls_record_recv_seq", Read, true}, // f(handle, buffer, length, *sequence)
 	{"gnutls_record_recv_early_data", Read, true},
+	{"gnutls_record_recv_packet", ReadPacket, true}, // since 3.3.5
 	{"gnutls_record_send", Write, false},
 	{"gnutls_record_send2", Write, false},     // f(handle, buffer, length, padding, flags), since 3.6.3
 	{"gnutls_record_send_range", Write, true}, // f(handle, buffer, length, *range)
@@ -45,11 +46,13 @@ var gnuTLS = family{"gnutls", []entryPoint{
 	{"gnutls_deinit", Free, true},
 }}
 
+// PR_SendFile and PR_TransmitFile are not here: for a TLS connection, NSS has NSPR call PR_Send for each piece.
 var nspr = family{"nspr", []entryPoint{
 	{"PR_Read", NSPRRead, false},
-	{"PR_Recv", NSPRRead, false}, // f(handle, buffer, length, flags, timeout)
+	{"PR_Recv", NSPRRecv, false}, // f(handle, buffer, length, flags, timeout)
 	{"PR_Write", NSPRWrite, false},
 	{"PR_Send", NSPRWrite, false}, // f(handle, buffer, length, flags, timeout)
+	{"PR_Writev", NSPRWritev, false},
 	{"PR_Close", NSPRFree, true},
 }}
 
@@ -86,6 +89,9 @@ func (p Program) data() bool {
 	}
 	return true
 }
+
+// Scattered tells whether the plaintext is not in a buffer that the caller names.
+func (p Program) Scattered() bool { return p == NSPRWritev || p == ReadPacket }
 
 // results tells whether the program looks at results, and so needs an Exit.
 func (p Program) results() bool {

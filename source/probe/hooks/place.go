@@ -78,9 +78,11 @@ func (img *image) hook(f located, opts Options) (Hook, error) {
 func (p Program) needs() registers {
 	count := 1
 	switch p {
+	case ReadPacket, NSPRWritev:
+		count = 2
 	case Read, Write, NSPRRead, NSPRWrite:
 		count = 3
-	case ReadEx, WriteEx, SendFile:
+	case ReadEx, WriteEx, SendFile, NSPRRecv:
 		count = 4
 	case WriteEx2:
 		count = 5
