@@ -126,6 +126,7 @@ type Unknown struct {
 type Coverage struct {
 	State   CoverageState  `json:"state" enum:"covered,not_covered,ended" doc:"Whether the probe sees the plaintext of the process"`
 	Reason  CoverageReason `json:"reason,omitempty" enum:"unknown_library,no_symbols,unsupported_version,excluded,permission,paused,failed" doc:"Why it does not"`
+	Cause   CoverageCause  `json:"cause,omitempty" enum:"java,other_library,unknown_code,stripped,filter,memory_map,budget,too_many_files,written_to" doc:"What exactly stands in the way, where that is one of the usual things"`
 	Detail  string         `json:"detail,omitempty" doc:"What exactly stands in the way, for people"`
 	Library string         `json:"library,omitempty" doc:"TLS library" example:"openssl"`
 	Version string         `json:"version,omitempty" doc:"Version of the library, as far as it is known" example:"3.0.19"`
@@ -152,6 +153,21 @@ const (
 	NotPermitted       CoverageReason = "permission"          // the probe may not look into the process
 	Paused             CoverageReason = "paused"              // the probe was over its budget
 	AttachFailed       CoverageReason = "failed"              // the kernel refused the hooks
+)
+
+// CoverageCause says what exactly is behind a CoverageReason. Where there is none, the detail is what the kernel or a file's format says.
+type CoverageCause string
+
+const (
+	CauseJava         CoverageCause = "java"           // a Java virtual machine, whose TLS is Java code
+	CauseOtherLibrary CoverageCause = "other_library"  // one that there are no hooks for
+	CauseUnknownCode  CoverageCause = "unknown_code"   // code of TLS 1.3, of which library can't be told
+	CauseStripped     CoverageCause = "stripped"       // the library is linked in and its symbols are removed
+	CauseFilter       CoverageCause = "filter"         // the probe's filter leaves the process out
+	CauseMemoryMap    CoverageCause = "memory_map"     // the probe may not read the process's memory map
+	CauseBudget       CoverageCause = "budget"         // the probe was over its budget
+	CauseTooManyFiles CoverageCause = "too_many_files" // there are hooks in as many files as may have them
+	CauseWrittenTo    CoverageCause = "written_to"     // the library was written to while it was in use
 )
 
 func (*HTTP) Kind() Kind      { return KindHTTP }

@@ -40,17 +40,21 @@ func newCoverage(tell func(*Coverage)) *coverage {
 	return &coverage{tell: tell, entries: map[int]map[*library]*coverageEntry{}}
 }
 
+// obstacle is why a process is not seen into. The zero value stands for nothing.
+type obstacle struct {
+	reason event.CoverageReason
+	cause  event.CoverageCause // empty if only the detail tells
+	detail string
+}
+
 // set notes what is so now. A nil library stands for the process as a whole.
-func (c *coverage) set(p *program, l *library, reason event.CoverageReason, detail string) {
+func (c *coverage) set(p *program, l *library, o obstacle) {
 	now := event.Coverage{State: event.Covered}
-	if reason != "" {
-		now = event.Coverage{State: event.NotCovered, Reason: reason, Detail: detail}
+	if o.reason != "" {
+		now = event.Coverage{State: event.NotCovered, Reason: o.reason, Cause: o.cause, Detail: o.detail}
 	}
 	if l != nil {
-		now.Path = l.path
-		if len(l.found) > 0 {
-			now.Library, now.Version = l.found[0].Name, l.found[0].Version
-		}
+		now.Path, now.Library, now.Version = l.path, l.name, l.version
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +103,7 @@ func (c *coverage) drop(pid int, l *library) {
 		delete(c.entries, pid)
 	}
 	last := e.Coverage
-	last.State, last.Reason, last.Detail = event.CoverageEnded, "", ""
+	last.State, last.Reason, last.Cause, last.Detail = event.CoverageEnded, "", "", ""
 	if last.Plaintext = e.program.plaintext.Load(); last.Plaintext > 0 {
 		c.tell(&last)
 	}

@@ -40,12 +40,12 @@ func (s *scanner) hook(l *library) bool {
 		if l.reason == "" { // for the first time
 			s.log.Warn("a library can't be hooked", "path", l.path, "err", err)
 		}
-		l.reason, l.detail = event.AttachFailed, err.Error()
+		l.obstacle = obstacle{reason: event.AttachFailed, detail: err.Error()}
 		return true
 	}
 	l.hooks = a
-	l.reason, l.detail = "", ""
-	s.log.Debug("hooked", "path", l.path, "library", l.found[0].Name, "version", l.found[0].Version, "took", time.Since(begun))
+	l.obstacle = obstacle{}
+	s.log.Debug("hooked", "path", l.path, "library", l.name, "version", l.version, "took", time.Since(begun))
 	return true
 }
 

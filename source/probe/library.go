@@ -33,8 +33,9 @@ type library struct {
 	id        process.FileID
 	path      string // as the first process that had it saw it
 	found     []hooks.Library
-	reason    event.CoverageReason // why there are no hooks in it; empty if there are, or if nothing in it speaks TLS
-	detail    string
+	name      string // of the first library in it, or of the one that there are no hooks for; may be unknown
+	version   string
+	obstacle           // why there are no hooks in it; zero if there are, or if nothing in it speaks TLS
 	file      *os.File // open while there are hooks in it, or should be
 	stamp     stamp
 	hooks     attachment
@@ -136,7 +137,13 @@ func look(f process.File, file *os.File, options hooks.Options) (*library, error
 	if err != nil && r.failed != nil {
 		return nil, r.failed
 	}
-	l.reason, l.detail = explain(err)
+	l.obstacle = explain(err)
+	if in, ok := errors.AsType[*hooks.Obstacle](err); ok {
+		l.name, l.version = in.Library, in.Version
+	}
+	if len(l.found) > 0 {
+		l.name, l.version = l.found[0].Name, l.found[0].Version
+	}
 	return l, nil
 }
 
@@ -155,18 +162,24 @@ func (r *reader) ReadAt(b []byte, off int64) (int, error) {
 }
 
 // explain turns what Find says into a reason.
-func explain(err error) (event.CoverageReason, string) {
+func explain(err error) (o obstacle) {
 	switch {
 	case err == nil || errors.Is(err, hooks.ErrNoTLS):
-		return "", ""
+		return o
 	case errors.Is(err, hooks.ErrUnknown):
-		return event.UnknownLibrary, err.Error()
+		o.reason = event.UnknownLibrary
 	case errors.Is(err, hooks.ErrNoSymbols):
-		return event.NoSymbols, err.Error()
+		o.reason = event.NoSymbols
 	case errors.Is(err, hooks.ErrUnsupported):
-		return event.UnsupportedVersion, err.Error()
+		o.reason = event.UnsupportedVersion
+	default:
+		return o // not an ELF file that can be read: nothing that runs
 	}
-	return "", "" // not an ELF file that can be read: nothing that runs
+	o.detail = err.Error()
+	if in, ok := errors.AsType[*hooks.Obstacle](err); ok {
+		o.cause = event.CoverageCause(in.Cause)
+	}
+	return o
 }
 
 // add remembers a file that was looked at.
@@ -189,8 +202,8 @@ func (s *scanner) add(l *library) {
 		s.release(l)
 	case !room:
 		s.release(l)
-		l.again, l.reason = true, event.AttachFailed
-		l.detail = fmt.Sprintf("there are hooks in %d files already, which is the limit", maxHooked)
+		l.again = true
+		l.obstacle = obstacle{event.AttachFailed, event.CauseTooManyFiles, fmt.Sprintf("there are hooks in %d files already, which is the limit", maxHooked)}
 	default:
 		s.hook(l)
 	}
@@ -242,7 +255,7 @@ func (s *scanner) checkFiles(now time.Time) (replaced bool) {
 		case err != nil || st != l.stamp:
 			s.log.Warn("a hooked library was written to: its hooks are taken out", "path", l.path)
 			s.release(l)
-			l.again, l.reason, l.detail = true, event.AttachFailed, "the library was written to while it was in use"
+			l.again, l.obstacle = true, obstacle{event.AttachFailed, event.CauseWrittenTo, "the library was written to while it was in use"}
 			s.coverUsers(l)
 		case unused || len(l.users) == 0 && links == 0:
 			s.release(l)

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/source/probe/hooks"
 	"github.com/vitrine-ndr/vitrine/source/probe/process"
 )
@@ -46,6 +48,20 @@ func TestUnreadable(t *testing.T) {
 	}
 	if _, err := (&reader{file: io.NewSectionReader(failing{}, 0, 0)}).ReadAt(make([]byte, 1), 0); err != io.EOF {
 		t.Errorf("at the end: %v", err)
+	}
+}
+
+// TestExplain wants each cause that a file's hooks may lack told by a code that events have.
+func TestExplain(t *testing.T) {
+	for cause, want := range map[hooks.Cause]event.CoverageCause{
+		hooks.Java: event.CauseJava, hooks.OtherLibrary: event.CauseOtherLibrary, hooks.UnknownCode: event.CauseUnknownCode, hooks.Stripped: event.CauseStripped,
+	} {
+		if string(cause) != string(want) {
+			t.Errorf("hooks say %q, events %q", cause, want)
+		}
+	}
+	if got := explain(fmt.Errorf("%w: too new", hooks.ErrUnsupported)); got.reason != event.UnsupportedVersion || got.cause != "" || got.detail == "" {
+		t.Errorf("explained as %+v", got)
 	}
 }
 

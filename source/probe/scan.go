@@ -112,7 +112,7 @@ func (s *scanner) scan(pid int, key fileKey) {
 	}
 	mapped, err := s.table.Mapped(pid)
 	if errors.Is(err, os.ErrPermission) {
-		s.coverage.set(s.programs.of(pid), nil, event.NotPermitted, "the probe may not read the process's memory map")
+		s.coverage.set(s.programs.of(pid), nil, obstacle{event.NotPermitted, event.CauseMemoryMap, "the probe may not read the process's memory map"})
 	}
 	if err != nil {
 		return
@@ -170,14 +170,14 @@ func (s *scanner) gone(pid int) {
 // cover tells whether the process is seen into.
 func (s *scanner) cover(pid int, l *library) {
 	p := s.programs.of(pid)
-	reason, detail := l.reason, l.detail
+	o := l.obstacle
 	if s.programs.excluded(p) {
-		reason, detail = event.Excluded, "the probe's filter leaves the process out"
+		o = obstacle{event.Excluded, event.CauseFilter, "the probe's filter leaves the process out"}
 	}
-	if s.paused && reason == "" {
-		reason, detail = event.Paused, "the probe was over its budget"
+	if s.paused && o.reason == "" {
+		o = obstacle{event.Paused, event.CauseBudget, "the probe was over its budget"}
 	}
-	s.coverage.set(p, l, reason, detail)
+	s.coverage.set(p, l, o)
 }
 
 // coverUsers tells of all processes that use a library. Valid iff mu is held.
@@ -258,7 +258,7 @@ func (s *scanner) hooked() (list []Hooked) {
 		if l.hooks == nil {
 			continue
 		}
-		h := Hooked{Name: l.found[0].Name, Version: l.found[0].Version, Path: l.path, Processes: len(l.users)}
+		h := Hooked{Name: l.name, Version: l.version, Path: l.path, Processes: len(l.users)}
 		for _, f := range l.found {
 			h.Hooks += len(f.Hooks)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -82,28 +83,36 @@ func TestFindSaysWhyNot(t *testing.T) {
 		file testFile
 		want error
 		says string
+		in   string // the Obstacle: cause, library and version
 	}{
-		"nothing":                      {with("hello\x00"), ErrNoTLS, "no TLS library"},
-		"no data":                      {pushes("SSL_free", "SSL_do_handshake"), ErrNoTLS, "no TLS library"},
-		"a shared library":             {with("OpenSSL 3.0.2 15 Mar 2022\x00", testFunction{"SSL_write", -1, 0}), ErrNoTLS, "shared library"},
-		"NSS":                          {pushes(markNSS), ErrNoTLS, "libnspr4"},
-		"a JVM":                        {pushes(markJVM), ErrUnknown, "Java"},
-		"the java program":             {with("", testFunction{markJava, -1, 0}), ErrUnknown, "Java"},
-		"wolfSSL":                      {pushes(markWolfSSL), ErrUnknown, "wolfSSL"},
-		"Mbed TLS":                     {pushes(markMbedTLS), ErrUnknown, "Mbed TLS"},
-		"s2n":                          {pushes(markS2N), ErrUnknown, "s2n"},
-		"rustls":                       {with("/cargo/registry/rustls-0.23.40/src/lib.rs"), ErrUnknown, "rustls"},
-		"some TLS 1.3":                 {with("c hs traffic"), ErrUnknown, "TLS 1.3"},
-		"stripped OpenSSL":             {with("../ssl/ssl_lib.c\x00OpenSSL 3.5.4 30 Sep 2025\x00"), ErrNoSymbols, "OpenSSL 3.5.4"},
-		"stripped LibreSSL":            {with("ssl_lib.c\x00LibreSSL 4.0.0\x00"), ErrNoSymbols, "LibreSSL 4.0.0"},
-		"OpenSSL without file names":   {with("c hs traffic\x00OpenSSL 3.5.4 30 Sep 2025\x00"), ErrNoSymbols, "OpenSSL 3.5.4"},
-		"stripped BoringSSL":           {with("../boringssl/ssl/ssl_lib.cc\x00"), ErrNoSymbols, "BoringSSL"},
-		"a function that is not there": {outside, ErrUnsupported, "SSL_read"},
+		"nothing":                      {with("hello\x00"), ErrNoTLS, "no TLS library", ""},
+		"no data":                      {pushes("SSL_free", "SSL_do_handshake"), ErrNoTLS, "no TLS library", ""},
+		"a shared library":             {with("OpenSSL 3.0.2 15 Mar 2022\x00", testFunction{"SSL_write", -1, 0}), ErrNoTLS, "shared library", ""},
+		"NSS":                          {pushes(markNSS), ErrNoTLS, "libnspr4", ""},
+		"a JVM":                        {pushes(markJVM), ErrUnknown, "Java", "java"},
+		"the java program":             {with("", testFunction{markJava, -1, 0}), ErrUnknown, "Java", "java"},
+		"wolfSSL":                      {pushes(markWolfSSL), ErrUnknown, "wolfSSL", "other_library wolfssl"},
+		"Mbed TLS":                     {pushes(markMbedTLS), ErrUnknown, "Mbed TLS", "other_library mbedtls"},
+		"s2n":                          {pushes(markS2N), ErrUnknown, "s2n", "other_library s2n"},
+		"rustls":                       {with("/cargo/registry/rustls-0.23.40/src/lib.rs"), ErrUnknown, "rustls", "other_library rustls"},
+		"some TLS 1.3":                 {with("c hs traffic"), ErrUnknown, "TLS 1.3", "unknown_code"},
+		"stripped OpenSSL":             {with("../ssl/ssl_lib.c\x00OpenSSL 3.5.4 30 Sep 2025\x00"), ErrNoSymbols, "OpenSSL 3.5.4", "stripped openssl 3.5.4"},
+		"stripped LibreSSL":            {with("ssl_lib.c\x00LibreSSL 4.0.0\x00"), ErrNoSymbols, "LibreSSL 4.0.0", "stripped libressl 4.0.0"},
+		"OpenSSL without file names":   {with("c hs traffic\x00OpenSSL 3.5.4 30 Sep 2025\x00"), ErrNoSymbols, "OpenSSL 3.5.4", "stripped openssl 3.5.4"},
+		"stripped BoringSSL":           {with("../boringssl/ssl/ssl_lib.cc\x00"), ErrNoSymbols, "BoringSSL", "stripped boringssl"},
+		"a function that is not there": {outside, ErrUnsupported, "SSL_read", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := test.file.find(t, Options{})
 			if got != nil || !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("found %v, %v; want %v with %q", got, err, test.want, test.says)
+			}
+			in := ""
+			if o, ok := errors.AsType[*Obstacle](err); ok {
+				in = strings.TrimSpace(fmt.Sprintf("%s %s %s", o.Cause, o.Library, o.Version))
+			}
+			if in != test.in {
+				t.Errorf("the obstacle is %q, want %q", in, test.in)
 			}
 		})
 	}

@@ -3,7 +3,11 @@
 // instruction that serves. It attaches nothing and knows nothing of processes.
 package hooks
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Program names one of the probe's programs, by the shape of the function that it is made for.
 type Program string
@@ -51,6 +55,26 @@ type Library struct {
 	Hooks   []Hook
 }
 
+// Obstacle is an error of Find whose cause is one of the usual things. Its text is for people.
+type Obstacle struct {
+	Cause            Cause
+	Library, Version string // what is in the file, as far as that is known
+	err              error
+}
+
+func (o *Obstacle) Error() string { return o.err.Error() }
+func (o *Obstacle) Unwrap() error { return o.err }
+
+// Cause is what exactly makes that a file has no hooks.
+type Cause string
+
+const (
+	Java         Cause = "java"          // a Java virtual machine, whose TLS is Java code
+	OtherLibrary Cause = "other_library" // one that there are no hooks for
+	UnknownCode  Cause = "unknown_code"  // code of TLS 1.3, of which library can't be told
+	Stripped     Cause = "stripped"      // a known library is linked in, without its symbols
+)
+
 // Errors that tell why a file has no hooks. Find wraps them with what exactly was found.
 var (
 	ErrNoTLS       = errors.New("no TLS library")                     // nothing in the file speaks TLS, as far as can be seen
@@ -58,3 +82,18 @@ var (
 	ErrNoSymbols   = errors.New("TLS library without symbols")        // a known library, whose functions can't be found
 	ErrUnsupported = errors.New("unsupported version of the library") // a known library of a version that does not validate
 )
+
+// foreign is why there are no hooks for a library that is none of the families.
+func foreign(name string) error {
+	return &Obstacle{Cause: OtherLibrary, Library: identifier(name), err: fmt.Errorf("%w: %s", ErrUnknown, name)}
+}
+
+// stripped is why there are no hooks for one that is. The version may be unknown.
+func stripped(name, version string) error {
+	what := strings.TrimSpace(name + " " + version)
+	err := fmt.Errorf("%w: %s is linked in and its symbols are removed", ErrNoSymbols, what)
+	return &Obstacle{Cause: Stripped, Library: identifier(name), Version: version, err: err}
+}
+
+// identifier turns the name of a library, as it writes itself, into that of a Library.
+func identifier(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", "")) }

@@ -97,29 +97,28 @@ func whyNot(found *names, m *marks) error {
 	imports := func(symbol string) bool { return found.imported[symbol] }
 	switch {
 	case found.defined[markJVM] != nil || found.defined[markJava] != nil || found.imported[markJava]:
-		return fmt.Errorf("%w: a Java virtual machine, whose TLS (JSSE) is Java code", ErrUnknown)
+		return &Obstacle{Cause: Java, err: fmt.Errorf("%w: a Java virtual machine, whose TLS (JSSE) is Java code", ErrUnknown)}
 	case found.defined[markNSS] != nil:
 		return fmt.Errorf("%w: NSS, whose connections are followed in libnspr4", ErrNoTLS)
 	case found.defined[markWolfSSL] != nil:
-		return fmt.Errorf("%w: wolfSSL", ErrUnknown)
+		return foreign("wolfSSL")
 	case found.defined[markMbedTLS] != nil:
-		return fmt.Errorf("%w: Mbed TLS", ErrUnknown)
+		return foreign("Mbed TLS")
 	case found.defined[markS2N] != nil:
-		return fmt.Errorf("%w: s2n", ErrUnknown)
+		return foreign("s2n")
 	case slices.ContainsFunc(wanted(), imports):
 		return fmt.Errorf("%w: the file uses that of a shared library", ErrNoTLS)
 	case m.has[codeBoringSSL]:
-		return fmt.Errorf("%w: BoringSSL is linked in and its symbols are removed", ErrNoSymbols)
+		return stripped("BoringSSL", "")
 	case m.has[codeOpenSSL], m.has[codeTLS13] && m.version["openssl"] != "":
-		name := strings.TrimSpace("OpenSSL " + m.version["openssl"])
 		if v := m.version["libressl"]; v != "" {
-			name = "LibreSSL " + v
+			return stripped("LibreSSL", v)
 		}
-		return fmt.Errorf("%w: %s is linked in and its symbols are removed", ErrNoSymbols, name)
+		return stripped("OpenSSL", m.version["openssl"])
 	case m.has[codeRustls]:
-		return fmt.Errorf("%w: rustls", ErrUnknown)
+		return foreign("rustls")
 	case m.has[codeTLS13]:
-		return fmt.Errorf("%w: there is code of TLS 1.3, of which library can't be told", ErrUnknown)
+		return &Obstacle{Cause: UnknownCode, err: fmt.Errorf("%w: there is code of TLS 1.3, of which library can't be told", ErrUnknown)}
 	}
 	return ErrNoTLS
 }

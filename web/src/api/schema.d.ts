@@ -764,6 +764,11 @@ export interface components {
             value: number;
         };
         Coverage: {
+            /**
+             * @description What exactly stands in the way, where that is one of the usual things
+             * @enum {string}
+             */
+            cause?: "java" | "other_library" | "unknown_code" | "stripped" | "filter" | "memory_map" | "budget" | "too_many_files" | "written_to";
             /** @description What exactly stands in the way, for people */
             detail?: string;
             /**
@@ -1639,6 +1644,11 @@ export interface components {
              * @description Plaintext of it that was seen, both directions
              */
             bytes: number;
+            /**
+             * @description What exactly stands in the way, where that is one of the usual things
+             * @enum {string}
+             */
+            cause?: "java" | "other_library" | "unknown_code" | "stripped" | "filter" | "memory_map" | "budget" | "too_many_files" | "written_to";
             /** @description Its container */
             container?: components["schemas"]["Container"];
             /** @description What exactly stands in the way, for people */
