@@ -57,13 +57,13 @@ describe("a machine with a probe", () => {
   });
 
   it("shows what is not seen first, with the reason and what to do", async () => {
-    expect(await names()).toHaveLength(5);
+    expect(await names()).toHaveLength(6);
     const java = rows().filter({ hasText: "java" });
     const text = await java.innerText();
-    for (const part of ["Not seen: unknown library", "key log", "its TLS is Java's own", "store/billing-0"])
+    for (const part of ["Not seen: unknown library", "key log", "A Java virtual machine", "store/billing-0"])
       expect(text).toContain(part);
-    expect((await names()).slice(0, 2)).toContain("java (1533)");
-    await page.getByText("TLS libraries in them: 5, of which seen into: 3 (60%)").waitFor();
+    expect((await names()).slice(0, 3)).toContain("java (1533)");
+    await page.getByText("TLS libraries in them: 8, of which seen into: 3 (37.5%)").waitFor();
   });
 
   it("sorts and searches", async () => {
@@ -74,14 +74,36 @@ describe("a machine with a probe", () => {
     await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 1);
     expect(await names()).toEqual(["shop (2201)"]);
     await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("");
-    await page.locator(".ant-segmented-item", { hasText: "Not seen: 2" }).click();
-    expect(await rows().count()).toBe(2);
-    await page.locator(".ant-segmented-item", { hasText: "All: 5" }).click();
+    await page.locator(".ant-segmented-item", { hasText: "Not seen: 5" }).click();
+    expect(await rows().count()).toBe(3);
+    await page.locator(".ant-segmented-item", { hasText: "All: 8" }).click();
+  });
+
+  it("has one row for all processes of a program, which opens to each", async () => {
+    const group = rows().filter({ hasText: "3 processes" });
+    const text = await group.innerText();
+    for (const part of ["chromium", "Linked into it: boringssl, without its symbols", "static, without symbols"])
+      expect(text).toContain(part);
+    const button = group.getByRole("button", { name: "3 processes" });
+    expect(await button.getAttribute("aria-expanded")).toBe("false");
+    await button.click();
+    expect(await button.getAttribute("aria-expanded")).toBe("true");
+    const members = page.locator(".process-member .process-name");
+    expect((await members.allInnerTexts()).map((name) => name.replace(/\s+/g, " "))).toEqual(
+      [3001, 3002, 3007].map((pid) => `chromium (${pid})`),
+    );
+    await accessible();
+    await button.click();
+    expect(await members.count()).toBe(0);
+    await group.getByRole("link", { name: "chromium" }).click();
+    await page.waitForURL(/\/logs\?q=process\.exe%3A/);
+    await page.goBack();
+    await rows().first().waitFor();
   });
 
   it("follows the machine", async () => {
     machine.processes = machine.processes.filter((c) => c.process.name !== "curl");
-    await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 4);
+    await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 5);
   });
 
   it("leads from a reason to its place in the documentation, and from a program to its events", async () => {
@@ -109,7 +131,7 @@ describe("a machine with a probe", () => {
     await drawer.getByLabel("Server ports").fill("");
     await drawer.getByLabel("Command name").fill("nginx");
     await drawer.locator("summary", { hasText: "Left out: 1" }).waitFor();
-    await drawer.locator("summary", { hasText: "Seen: 3" }).waitFor();
+    await drawer.locator("summary", { hasText: "Seen: 6" }).waitFor();
     await accessible();
     await drawer.getByRole("button", { name: "Put in force" }).click();
     await page.getByText("The filter is in force.").waitFor();
@@ -151,6 +173,25 @@ describe("a machine with a probe", () => {
     await page.getByText("seeing into programs needs root").waitFor();
     expect(await page.locator(".process-table").count()).toBe(0);
     await accessible();
+  });
+});
+
+describe("a group of processes", () => {
+  const looks = (["en", "zh"] as const).flatMap((language) =>
+    (["light", "dark"] as const).map((theme) => ({ language, theme })),
+  );
+  it.each(looks)("is accessible when it is open: $language, $theme", async (look) => {
+    const other = await Console.open(browser, look);
+    await other.signIn();
+    await new Machine().answer(other.page);
+    await other.goto("/coverage");
+    await other.page.locator(".process-toggle").click();
+    const text = await other.page.locator(".process-table tbody").innerText();
+    expect(text).toContain(look.language === "en" ? "A Java virtual machine" : "Java 虚拟机");
+    await other.page.waitForTimeout(400);
+    expect(await violations(other.page)).toEqual([]);
+    expect(other.troubles).toEqual([]);
+    await other.context.close();
   });
 });
 

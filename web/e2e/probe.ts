@@ -33,9 +33,16 @@ export class Machine {
       container: { id: "3f1c9a", image: "registry.example.com/shop:1.4", pod: "shop-7d4b-x2x", namespace: "store" },
     }),
     entry(1533, "java", "java -jar billing.jar", {
-      ...{ state: "not_covered", reason: "unknown_library", detail: "its TLS is Java's own" },
+      ...{ state: "not_covered", reason: "unknown_library", cause: "java", detail: "its TLS is Java's own" },
       container: { id: "77aa10", image: "registry.example.com/billing:9", pod: "billing-0", namespace: "store" },
     }),
+    ...[3001, 3002, 3007].map((pid) =>
+      entry(pid, "chromium", `/usr/lib/chromium/chromium --type=utility --number=${pid}`, {
+        ...{ state: "not_covered", reason: "no_symbols", cause: "stripped", library: "boringssl" },
+        detail: "TLS library without symbols: BoringSSL is linked in and its symbols are removed",
+        ...{ path: "/usr/lib/chromium/chromium", bytes: 0 },
+      }),
+    ),
     entry(990, payload, `sync ${payload}`, {
       ...{ state: "not_covered", reason: "no_symbols", library: "boringssl", path: `/opt/${payload}/sync` },
     }),

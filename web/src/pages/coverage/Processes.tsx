@@ -3,13 +3,13 @@ import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { ProcessCoverage } from "../../api/types";
 import { useFormat } from "../../components/format";
-import { columns, matching, next, sorted, withState, type Order, type Shown } from "./processes";
-import { ProcessRow } from "./ProcessRow";
+import { columns, grouped, matching, next, sorted, withState, type Order, type Shown } from "./processes";
+import { GroupRows } from "./GroupRows";
 
-/** Rows that are shown without being asked for: a busy host has thousands of processes. */
+/** Programs that are shown without being asked for: a busy host has thousands of processes. */
 const firstRows = 200;
 
-/** The list of processes, to search and to sort. */
+/** The list of programs and their processes, to search and to sort. */
 export function Processes({ processes }: { processes: ProcessCoverage[] }) {
   const { t } = useTranslation();
   const { count, percent } = useFormat();
@@ -18,7 +18,7 @@ export function Processes({ processes }: { processes: ProcessCoverage[] }) {
   const [order, setOrder] = useState<Order>({ column: "state", descending: false });
   const [all, setAll] = useState(false);
   const rows = useMemo(
-    () => sorted(matching(withState(processes, shown), words), order),
+    () => sorted(grouped(matching(withState(processes, shown), words)), order),
     [processes, shown, words, order],
   );
   const covered = withState(processes, "covered").length;
@@ -80,8 +80,8 @@ export function Processes({ processes }: { processes: ProcessCoverage[] }) {
               </tr>
             </thead>
             <tbody>
-              {rows.slice(0, all ? undefined : firstRows).map((c) => (
-                <ProcessRow key={`${c.process.pid} ${c.library ?? ""} ${c.path ?? ""}`} coverage={c} />
+              {rows.slice(0, all ? undefined : firstRows).map((group) => (
+                <GroupRows key={group.key} group={group} />
               ))}
               {rows.length === 0 && (
                 <tr>

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { ProcessCoverage } from "../../api/types";
-import { containerName, libraryOf, matching, next, sorted, withState } from "./processes";
+import { containerName, grouped, libraryOf, matching, next, programOf, sorted, withState } from "./processes";
 
 const entry = (name: string, pid: number, rest: Partial<ProcessCoverage> = {}): ProcessCoverage => ({
   process: { name, pid, uid: 0, exe: `/usr/bin/${name}`, command_line: `${name} --serve` },
@@ -25,6 +25,26 @@ it.each([
   ["30", [curl]],
   ["nothing", []],
 ])("finds processes by %j", (words, want) => expect(matching(all, words)).toEqual(want));
+
+it("groups processes of one program of which the same is to be said", () => {
+  const worker = { library: "openssl", version: "3.0.19", bytes: 7, since: "2026-11-20T11:00:00Z" };
+  const groups = grouped([...all, entry("curl", 2, worker)]);
+  expect(groups.map((g) => g.members.map((c) => c.process.pid))).toEqual([[2, 30], [4], [7], [100]]);
+  expect(groups[0]).toMatchObject({ bytes: 12, since: "2026-11-20T11:00:00Z", state: "covered" });
+  expect(sorted(groups, { column: "bytes", descending: true })[0]).toBe(groups[0]);
+});
+
+it("keeps programs in different containers apart", () =>
+  expect(grouped([curl, { ...curl, container: { id: "a" } }, { ...curl, container: { id: "b" } }])).toHaveLength(3));
+
+it.each([
+  [["curl", "curl"], "curl"],
+  [["Web Content", "RDD Process"], "firefox-esr"],
+])("names the program of %j", (names, want) => {
+  const exe = "/usr/lib/firefox-esr/firefox-esr";
+  const processes = names.map((name, pid) => ({ ...entry(name, pid), process: { name, pid, uid: 0, exe } }));
+  expect(grouped(processes).map(programOf)).toEqual([want]);
+});
 
 it("tells what is covered from what is not", () => {
   expect(withState(all, "not_covered")).toEqual([java, curl2]);

@@ -68,8 +68,42 @@ export function libraryOf({ library = "", version = "" }: { library?: string; ve
   return [library, version.startsWith(library) ? version.slice(library.length) : version].filter(Boolean).join(" ");
 }
 
+/** Processes of one program of which the same is to be said. As a whole they have the time of the first and the bytes of all. */
+export interface Group extends ProcessCoverage {
+  key: string;
+  members: ProcessCoverage[];
+}
+
+/** What is the same for all members of a group. */
+function keyOf({ process: p, container, library, version, path, state, reason, cause }: ProcessCoverage): string {
+  return JSON.stringify([p.exe ?? p.name, container?.id, library, version, path, state, reason, cause]);
+}
+
+/** One group for each program, library and state, its members in the order of their process ids. */
+export function grouped(list: ProcessCoverage[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const c of list.toSorted((a, b) => a.process.pid - b.process.pid)) {
+    const key = keyOf(c);
+    const group = groups.get(key);
+    if (group === undefined) {
+      groups.set(key, { ...c, key, members: [c] });
+      continue;
+    }
+    group.members.push(c);
+    group.bytes += c.bytes;
+    if (compare.since(c, group) < 0) group.since = c.since;
+  }
+  return [...groups.values()];
+}
+
+/** The name that all members have, else the name of their program's file. */
+export function programOf({ process: p, members }: Group): string {
+  const same = members.every((c) => c.process.name === p.name);
+  return (same ? p.name : p.exe?.slice(p.exe.lastIndexOf("/") + 1)) ?? "";
+}
+
 /** Sorted anew; what is equal stays in the order of names and process ids. */
-export function sorted(list: ProcessCoverage[], { column, descending }: Order): ProcessCoverage[] {
+export function sorted<C extends ProcessCoverage>(list: C[], { column, descending }: Order): C[] {
   const sign = descending ? -1 : 1;
   return list.toSorted(
     (a, b) => sign * compare[column](a, b) || compare.process(a, b) || a.process.pid - b.process.pid,
