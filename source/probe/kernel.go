@@ -56,7 +56,7 @@ func loadKernel(legacy, single bool) (*kernel, error) {
 		}
 	}
 	k.note("ring buffer", k.modern, "a buffer for each processor is used instead: "+why)
-	k.note("type information", k.modern, "connections are looked up in /proc instead: "+why)
+	k.note("type information", k.modern, "the addresses of connections are known once those were read from: "+why)
 	k.note("multi-uprobe", k.multi, "hooks are put one by one, which takes longer")
 	return k, nil
 }
@@ -122,10 +122,13 @@ func (k *kernel) open() (err error) {
 func (k *kernel) watch() error { return withTracefs(k.attachTracepoints) }
 
 func (k *kernel) attachTracepoints() error {
+	if err := k.describeReads(); err != nil {
+		return err
+	}
 	for _, p := range tracepoints {
 		program := k.programs.Programs[p.program]
 		if program == nil {
-			continue // the programs for old kernels lack some
+			continue // the programs for other kernels have it
 		}
 		var l link.Link
 		var err error
@@ -181,8 +184,11 @@ func (k *kernel) mute(handle uint64) error {
 // forget drops what the programs remember of processes, calls and connections: it is no longer true once they have looked away. They must
 // not run meanwhile.
 func (k *kernel) forget() error {
-	for _, name := range []string{"processes", "calls", "go_calls", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings"} {
+	for _, name := range []string{"processes", "calls", "go_calls", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings", "reads", "descriptors", "sockets"} {
 		m := k.programs.Maps[name]
+		if m == nil {
+			continue // the programs for other kernels have it
+		}
 		var keys [][]byte
 		var key, value []byte
 		entries := m.Iterate()
@@ -229,6 +235,9 @@ var tracepoints = []struct{ group, name, program string }{
 	{"sched", "sched_process_exec", "process_exec"},
 	{"sched", "sched_process_exit", "process_exit"},
 	{"", "inet_sock_set_state", "socket_state"},
+	{"sock", "inet_sock_set_state", "socket_changed"},
+	{"tcp", "tcp_rcv_space_adjust", "received"},
+	{"syscalls", "sys_enter_close", "enter_close"},
 }
 
 // lossReasons name the counters of what was not told: enum loss of bpf/records.h.
@@ -249,13 +258,15 @@ func (k *kernel) losses() []Loss {
 	return list
 }
 
-// tracingDir is where the kernel lists its tracepoints, once that file system is mounted.
+// tracingDir is where the kernel lists its tracepoints, once that file system is mounted, and tracingDirs are where it may be.
 const tracingDir = "/sys/kernel/tracing"
+
+var tracingDirs = [...]string{tracingDir, "/sys/kernel/debug/tracing"}
 
 // withTracefs calls f where tracepoints can be found. Where nobody has mounted their file system, as in containers, it is mounted for
 // one thread alone, which ends with f: nobody else sees it, and nothing stays.
 func withTracefs(f func() error) error {
-	for _, dir := range []string{tracingDir, "/sys/kernel/debug/tracing"} {
+	for _, dir := range tracingDirs {
 		if _, err := os.Stat(dir + "/events"); err == nil {
 			return f()
 		}

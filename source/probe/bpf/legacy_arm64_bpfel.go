@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type LegacyAddresses struct {
+	_          structs.HostLayout
+	LocalPort  uint16
+	RemotePort uint16
+	Local      [16]uint8
+	Remote     [16]uint8
+}
+
 type LegacyArrival struct {
 	_      structs.HostLayout
 	Socket uint64
@@ -36,6 +44,12 @@ type LegacyCall struct {
 	Unused    uint32
 }
 
+type LegacyDescriptor struct {
+	_       structs.HostLayout
+	Process uint32
+	Fd      int32
+}
+
 type LegacyFileKey struct {
 	_          structs.HostLayout
 	Inode      uint64
@@ -56,6 +70,14 @@ type LegacyHandleKey struct {
 	_       structs.HostLayout
 	Pointer uint64
 	Process uint64
+}
+
+type LegacyLayout struct {
+	_          structs.HostLayout
+	LocalPort  uint32
+	RemotePort uint32
+	Local      uint32
+	Remote     uint32
 }
 
 type LegacyProcess struct {
@@ -102,18 +124,23 @@ const (
 	LegacyMapAgain               = "again"
 	LegacyMapArrivals            = "arrivals"
 	LegacyMapCalls               = "calls"
+	LegacyMapDescriptors         = "descriptors"
 	LegacyMapEvents              = "events"
 	LegacyMapFiles               = "files"
 	LegacyMapGoCalls             = "go_calls"
 	LegacyMapHandles             = "handles"
+	LegacyMapLayouts             = "layouts"
 	LegacyMapLosses              = "losses"
 	LegacyMapMappings            = "mappings"
 	LegacyMapMuted               = "muted"
 	LegacyMapOwners              = "owners"
 	LegacyMapProcesses           = "processes"
 	LegacyMapReadings            = "readings"
+	LegacyMapReads               = "reads"
 	LegacyMapRoles               = "roles"
 	LegacyMapScratches           = "scratches"
+	LegacyMapSockets             = "sockets"
+	LegacyProgEnterClose         = "enter_close"
 	LegacyProgEnterFreeCall      = "enter_free_call"
 	LegacyProgEnterGoFreeCall    = "enter_go_free_call"
 	LegacyProgEnterGoReadCall    = "enter_go_read_call"
@@ -146,6 +173,8 @@ const (
 	LegacyProgLeave              = "leave"
 	LegacyProgProcessExec        = "process_exec"
 	LegacyProgProcessExit        = "process_exit"
+	LegacyProgReceived           = "received"
+	LegacyProgSocketChanged      = "socket_changed"
 )
 
 // LoadLegacy returns the embedded CollectionSpec for Legacy.
@@ -190,6 +219,7 @@ type LegacySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LegacyProgramSpecs struct {
+	EnterClose         *ebpf.ProgramSpec `ebpf:"enter_close"`
 	EnterFreeCall      *ebpf.ProgramSpec `ebpf:"enter_free_call"`
 	EnterGoFreeCall    *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
@@ -222,27 +252,33 @@ type LegacyProgramSpecs struct {
 	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
 	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
+	Received           *ebpf.ProgramSpec `ebpf:"received"`
+	SocketChanged      *ebpf.ProgramSpec `ebpf:"socket_changed"`
 }
 
 // LegacyMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LegacyMapSpecs struct {
-	Again     *ebpf.MapSpec `ebpf:"again"`
-	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
-	Calls     *ebpf.MapSpec `ebpf:"calls"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Files     *ebpf.MapSpec `ebpf:"files"`
-	GoCalls   *ebpf.MapSpec `ebpf:"go_calls"`
-	Handles   *ebpf.MapSpec `ebpf:"handles"`
-	Losses    *ebpf.MapSpec `ebpf:"losses"`
-	Mappings  *ebpf.MapSpec `ebpf:"mappings"`
-	Muted     *ebpf.MapSpec `ebpf:"muted"`
-	Owners    *ebpf.MapSpec `ebpf:"owners"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Readings  *ebpf.MapSpec `ebpf:"readings"`
-	Roles     *ebpf.MapSpec `ebpf:"roles"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	Again       *ebpf.MapSpec `ebpf:"again"`
+	Arrivals    *ebpf.MapSpec `ebpf:"arrivals"`
+	Calls       *ebpf.MapSpec `ebpf:"calls"`
+	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Files       *ebpf.MapSpec `ebpf:"files"`
+	GoCalls     *ebpf.MapSpec `ebpf:"go_calls"`
+	Handles     *ebpf.MapSpec `ebpf:"handles"`
+	Layouts     *ebpf.MapSpec `ebpf:"layouts"`
+	Losses      *ebpf.MapSpec `ebpf:"losses"`
+	Mappings    *ebpf.MapSpec `ebpf:"mappings"`
+	Muted       *ebpf.MapSpec `ebpf:"muted"`
+	Owners      *ebpf.MapSpec `ebpf:"owners"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
+	Readings    *ebpf.MapSpec `ebpf:"readings"`
+	Reads       *ebpf.MapSpec `ebpf:"reads"`
+	Roles       *ebpf.MapSpec `ebpf:"roles"`
+	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
+	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
 }
 
 // LegacyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -271,21 +307,25 @@ func (o *LegacyObjects) Close() error {
 //
 // It can be passed to LoadLegacyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LegacyMaps struct {
-	Again     *ebpf.Map `ebpf:"again"`
-	Arrivals  *ebpf.Map `ebpf:"arrivals"`
-	Calls     *ebpf.Map `ebpf:"calls"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Files     *ebpf.Map `ebpf:"files"`
-	GoCalls   *ebpf.Map `ebpf:"go_calls"`
-	Handles   *ebpf.Map `ebpf:"handles"`
-	Losses    *ebpf.Map `ebpf:"losses"`
-	Mappings  *ebpf.Map `ebpf:"mappings"`
-	Muted     *ebpf.Map `ebpf:"muted"`
-	Owners    *ebpf.Map `ebpf:"owners"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Readings  *ebpf.Map `ebpf:"readings"`
-	Roles     *ebpf.Map `ebpf:"roles"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
+	Again       *ebpf.Map `ebpf:"again"`
+	Arrivals    *ebpf.Map `ebpf:"arrivals"`
+	Calls       *ebpf.Map `ebpf:"calls"`
+	Descriptors *ebpf.Map `ebpf:"descriptors"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Files       *ebpf.Map `ebpf:"files"`
+	GoCalls     *ebpf.Map `ebpf:"go_calls"`
+	Handles     *ebpf.Map `ebpf:"handles"`
+	Layouts     *ebpf.Map `ebpf:"layouts"`
+	Losses      *ebpf.Map `ebpf:"losses"`
+	Mappings    *ebpf.Map `ebpf:"mappings"`
+	Muted       *ebpf.Map `ebpf:"muted"`
+	Owners      *ebpf.Map `ebpf:"owners"`
+	Processes   *ebpf.Map `ebpf:"processes"`
+	Readings    *ebpf.Map `ebpf:"readings"`
+	Reads       *ebpf.Map `ebpf:"reads"`
+	Roles       *ebpf.Map `ebpf:"roles"`
+	Scratches   *ebpf.Map `ebpf:"scratches"`
+	Sockets     *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *LegacyMaps) Close() error {
@@ -293,18 +333,22 @@ func (m *LegacyMaps) Close() error {
 		m.Again,
 		m.Arrivals,
 		m.Calls,
+		m.Descriptors,
 		m.Events,
 		m.Files,
 		m.GoCalls,
 		m.Handles,
+		m.Layouts,
 		m.Losses,
 		m.Mappings,
 		m.Muted,
 		m.Owners,
 		m.Processes,
 		m.Readings,
+		m.Reads,
 		m.Roles,
 		m.Scratches,
+		m.Sockets,
 	)
 }
 
@@ -318,6 +362,7 @@ type LegacyVariables struct {
 //
 // It can be passed to LoadLegacyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LegacyPrograms struct {
+	EnterClose         *ebpf.Program `ebpf:"enter_close"`
 	EnterFreeCall      *ebpf.Program `ebpf:"enter_free_call"`
 	EnterGoFreeCall    *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall    *ebpf.Program `ebpf:"enter_go_read_call"`
@@ -350,10 +395,13 @@ type LegacyPrograms struct {
 	Leave              *ebpf.Program `ebpf:"leave"`
 	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
+	Received           *ebpf.Program `ebpf:"received"`
+	SocketChanged      *ebpf.Program `ebpf:"socket_changed"`
 }
 
 func (p *LegacyPrograms) Close() error {
 	return _LegacyClose(
+		p.EnterClose,
 		p.EnterFreeCall,
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
@@ -386,6 +434,8 @@ func (p *LegacyPrograms) Close() error {
 		p.Leave,
 		p.ProcessExec,
 		p.ProcessExit,
+		p.Received,
+		p.SocketChanged,
 	)
 }
 

@@ -7,6 +7,7 @@
 #include "records.h"
 #include "state.h"
 #include "transport.h"
+#include "descriptors.h"
 #include "socket.h"
 #include "tls.h"
 #include "golang.h"
