@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -13,9 +12,9 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/source/probe/bpf"
+	"github.com/vitrine-ndr/vitrine/source/probe/tracefs"
 )
 
 // Capability is something that the kernel offers or not, and what comes of it.
@@ -119,7 +118,21 @@ func (k *kernel) open() (err error) {
 }
 
 // watch attaches the programs that see syscalls, sockets and processes.
-func (k *kernel) watch() error { return withTracefs(k.attachTracepoints) }
+func (k *kernel) watch() error { return tracefs.With(k.attachTracepoints) }
+
+// describeReads tells the programs for kernels without type information where the addresses of sockets are: struct layout of
+// bpf/descriptors.h.
+func (k *kernel) describeReads() error {
+	m := k.programs.Maps["layouts"]
+	if m == nil {
+		return nil
+	}
+	layout, err := tracefs.Offsets("tcp/tcp_rcv_space_adjust", "sport", "dport", "saddr_v6", "daddr_v6")
+	if err != nil {
+		return err
+	}
+	return m.Update(uint32(0), layout, ebpf.UpdateAny)
+}
 
 func (k *kernel) attachTracepoints() error {
 	if err := k.describeReads(); err != nil {
@@ -256,39 +269,4 @@ func (k *kernel) losses() []Loss {
 		}
 	}
 	return list
-}
-
-// tracingDir is where the kernel lists its tracepoints, once that file system is mounted, and tracingDirs are where it may be.
-const tracingDir = "/sys/kernel/tracing"
-
-var tracingDirs = [...]string{tracingDir, "/sys/kernel/debug/tracing"}
-
-// withTracefs calls f where tracepoints can be found. Where nobody has mounted their file system, as in containers, it is mounted for
-// one thread alone, which ends with f: nobody else sees it, and nothing stays.
-func withTracefs(f func() error) error {
-	for _, dir := range tracingDirs {
-		if _, err := os.Stat(dir + "/events"); err == nil {
-			return f()
-		}
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its mount namespace
-		if err := mountTracefs(); err != nil {
-			done <- fmt.Errorf("mount tracefs, as root can do by \"mount -t tracefs tracefs %s\": %w", tracingDir, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-func mountTracefs() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return err
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return err
-	}
-	return unix.Mount("tracefs", tracingDir, "tracefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 }

@@ -112,9 +112,8 @@ type LegacyScratch struct {
 		Direction uint8
 		Unused    [6]uint8
 	}
-	More [16384]uint8
-	Busy uint32
-	_    [4]byte
+	More  [16384]uint8
+	Users uint64
 }
 
 // Names of all BPF objects in the ELF.
