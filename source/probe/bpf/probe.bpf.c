@@ -23,6 +23,16 @@ struct {
 	__type(value, u32);
 } again SEC(".maps");
 
+// use_own_stack keeps a program that may be preempted on the stack of its thread. Since 6.13 kernels have a stack for each program and
+// processor instead, for programs on probes that have no tail call: programs on kprobes are not preempted, but those on uprobes are, and
+// then another thread's run spoils what they have there. The call is never made, and takes no time: the kernel knows, and removes it.
+#define use_own_stack(ctx)                                                                                             \
+	do {                                                                                                           \
+		u64 never = 0;                                                                                         \
+		asm volatile("" : "+r"(never));                                                                        \
+		if (never)                                                                                             \
+			bpf_tail_call(ctx, &again, 0);                                                                 \
+	} while (0)
 
 // What functions look like: hooks.Program has the same names.
 #define do_read(ctx) enter(ctx, IN, 0, 0)
@@ -48,6 +58,7 @@ struct {
 	SEC("uprobe/" #NAME)                                                                                           \
 	int enter_##NAME##_call(struct pt_regs *ctx)                                                                   \
 	{                                                                                                              \
+		use_own_stack(ctx);                                                                                    \
 		return do_##NAME(ctx);                                                                                 \
 	}
 for_each(program)
@@ -65,6 +76,7 @@ enum { for_each(number) };
 SEC("uprobe/any")
 int enter_any(struct pt_regs *ctx)
 {
+	use_own_stack(ctx);
 	switch (bpf_get_attach_cookie(ctx)) {
 		for_each(branch)
 	}
