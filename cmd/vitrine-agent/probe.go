@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +36,7 @@ type probeOptions struct {
 	stats    bool
 	verbose  bool
 	legacy   bool
+	nice     int
 	budget   governor.Config
 }
 
@@ -60,6 +63,7 @@ Go's crypto/tls. It needs root, and ends with Ctrl-C; nothing of it stays.`,
 	f.TextVar(&o.budget.Memory, "max-memory", o.budget.Memory, "pause when more than `SIZE` of memory is used for long")
 	f.DurationVar(&o.budget.Over, "over", o.budget.Over, "what \"for long\" is: pause after `TIME` over the budget")
 	f.DurationVar(&o.budget.Retry, "retry", o.budget.Retry, "try again after `TIME`; over the budget once more within that time, pause for good")
+	f.IntVar(&o.nice, "nice", governor.Niceness, "priority `N` among programs that compete for processor time, from 0, on equal terms, to 19, behind all others")
 	f.BoolVar(&o.legacy, "legacy", false, "use the programs for kernels before 5.8")
 	return cmd
 }
@@ -67,6 +71,9 @@ Go's crypto/tls. It needs root, and ends with Ctrl-C; nothing of it stays.`,
 func runProbe(cmd *cobra.Command, o *probeOptions) error {
 	if err := o.budget.Validate(); err != nil {
 		return command.Usage(cmd, fmt.Errorf("budget: %w", err))
+	}
+	if o.nice < 0 || o.nice > 19 {
+		return command.Usage(cmd, fmt.Errorf("--nice is %d and must be from 0 to 19", o.nice))
 	}
 	out, err := output.New(os.Stdout, withColumns(o.output))
 	if err != nil {
@@ -77,6 +84,7 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 		level = slog.LevelDebug
 	}
 	log := telemetry.NewLogger(os.Stderr, level)
+	keepSmall(o.nice, log)
 	w := &printer{out: out}
 	w.host, _ = os.Hostname() // an event without the name of its agent is an event all the same
 	cfg := probe.Config{Filter: filter.FromFlags(o.pids, o.exes), Seed: flow.NewSeed(), Legacy: o.legacy}
@@ -105,6 +113,19 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 		printStats(os.Stderr, p, sink)
 	}
 	return err
+}
+
+// gcPercent lets the heap grow to four times of what lives: that is little, and the garbage of events much.
+const gcPercent = 300
+
+// keepSmall makes this program get less in the way of others. Its budget is less than one processor, so it uses no more than one at a time:
+// to wake threads on others costs them and it more than it gains.
+func keepSmall(nice int, log *slog.Logger) {
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(gcPercent)
+	if err := governor.Yield(nice); err != nil {
+		log.Warn("the probe competes with other programs on equal terms", "err", err)
+	}
 }
 
 func withColumns(o output.Options) output.Options {

@@ -49,7 +49,7 @@ func (k *kernel) attach(file *os.File, libraries []hooks.Library) (attachment, e
 
 // points sorts the hooks by program.
 func (k *kernel) points(libraries []hooks.Library) []points {
-	var leave, leaveByRet, goLeave, enter []points
+	var leave, leaveByRet, goCopy, enter []points
 	add := func(list *[]points, p points) {
 		for i := range *list {
 			if have := &(*list)[i]; have.program == p.program && have.returns == p.returns {
@@ -64,8 +64,8 @@ func (k *kernel) points(libraries []hooks.Library) []points {
 		for _, h := range l.Hooks {
 			switch {
 			case len(h.Exit) == 0:
-			case h.Program == hooks.GoRead || h.Program == hooks.GoWrite:
-				add(&goLeave, points{program: "go_leave", addresses: h.Exit})
+			case h.Program == hooks.GoRead:
+				add(&goCopy, points{program: "go_copy", addresses: h.Exit})
 			case h.Trampoline:
 				add(&leave, points{program: "leave", addresses: h.Exit, returns: true})
 			default:
@@ -84,7 +84,7 @@ func (k *kernel) points(libraries []hooks.Library) []points {
 		}
 	}
 	all := append(leave, leaveByRet...)
-	return append(append(all, goLeave...), enter...)
+	return append(append(all, goCopy...), enter...)
 }
 
 func (k *kernel) attachPoints(ex *link.Executable, p points) (attachment, error) {

@@ -14,7 +14,7 @@ import (
 
 // lookTime is how often the agent looks for records by itself. The kernel wakes it only when many wait, or for a new process: so
 // a busy host costs no wake-up for each record.
-const lookTime = 20 * time.Millisecond
+const lookTime = 50 * time.Millisecond
 
 // BufferBytes is the memory of the buffer between the kernel and the agent: RING in bpf/transport.h.
 const BufferBytes = 16 << 20

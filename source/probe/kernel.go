@@ -102,7 +102,7 @@ func (k *kernel) load(spec func() (*ebpf.CollectionSpec, error), multi bool) err
 
 // open prepares what the programs need before they run.
 func (k *kernel) open() (err error) {
-	for i, name := range []string{"leave", "go_leave"} {
+	for i, name := range []string{"leave", "go_again"} {
 		if err = k.programs.Maps["again"].Put(uint32(i), k.programs.Programs[name]); err != nil {
 			return errors.Join(fmt.Errorf("prepare long calls: %w", err), k.Close())
 		}
@@ -197,7 +197,8 @@ func (k *kernel) mute(handle uint64) error {
 // forget drops what the programs remember of processes, calls and connections: it is no longer true once they have looked away. They must
 // not run meanwhile.
 func (k *kernel) forget() error {
-	for _, name := range []string{"processes", "calls", "go_calls", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings", "reads", "descriptors", "sockets"} {
+	for _, name := range []string{"processes", "calls", "go_reads", "go_writes", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings",
+		"reads", "descriptors", "sockets"} {
 		m := k.programs.Maps[name]
 		if m == nil {
 			continue // the programs for other kernels have it

@@ -62,6 +62,7 @@ func (s *scanner) meetHost() {
 	for _, f := range files {
 		if l := s.files[f.ID]; l != nil {
 			l.permanent = true
+			s.hook(l)
 		}
 	}
 }
@@ -168,7 +169,7 @@ func explain(err error) (event.CoverageReason, string) {
 	return "", "" // not an ELF file that can be read: nothing that runs
 }
 
-// add remembers a file that was looked at, and puts hooks into it.
+// add remembers a file that was looked at.
 func (s *scanner) add(l *library) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -190,7 +191,7 @@ func (s *scanner) add(l *library) {
 		s.release(l)
 		l.again, l.reason = true, event.AttachFailed
 		l.detail = fmt.Sprintf("there are hooks in %d files already, which is the limit", maxHooked)
-	case !s.paused:
+	default:
 		s.hook(l)
 	}
 	s.coverUsers(l)
@@ -214,32 +215,6 @@ func (s *scanner) plain(key fileKey) {
 	if key != (fileKey{}) {
 		_ = s.kernel.programs.Maps["files"].Update(&key, filePlain, ebpf.UpdateAny) // else it only tells more often
 	}
-}
-
-// hookAll puts hooks into the files that should have them and have none. Valid iff mu is held.
-func (s *scanner) hookAll() {
-	for _, l := range s.files {
-		if l.file != nil && l.hooks == nil && !s.paused {
-			s.hook(l)
-			s.coverUsers(l)
-		}
-	}
-}
-
-// hook puts hooks into a file. Valid iff mu is held.
-func (s *scanner) hook(l *library) {
-	begun := time.Now()
-	a, err := s.kernel.attach(l.file, l.found)
-	if err != nil {
-		if l.reason == "" { // for the first time
-			s.log.Warn("a library can't be hooked", "path", l.path, "err", err)
-		}
-		l.reason, l.detail = event.AttachFailed, err.Error()
-		return
-	}
-	l.hooks = a
-	l.reason, l.detail = "", ""
-	s.log.Debug("hooked", "path", l.path, "library", l.found[0].Name, "version", l.found[0].Version, "took", time.Since(begun))
 }
 
 // stat looks at an open file. It is content with what the kernel has in its memory: no server of a network file system is waited for.
@@ -275,14 +250,4 @@ func (s *scanner) checkFiles(now time.Time) (replaced bool) {
 		}
 	}
 	return replaced
-}
-
-// release takes the hooks out of a file and closes it. Valid iff mu is held.
-func (s *scanner) release(l *library) {
-	if err := l.hooks.detach(); err != nil {
-		s.log.Warn("hooks were not taken out cleanly", "path", l.path, "err", err)
-	}
-	l.hooks = nil
-	l.file.Close()
-	l.file = nil
 }

@@ -273,7 +273,7 @@ func (p *Probe) SetFilter(rules filter.Rules) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.scanner != nil {
-		p.scanner.coverAll()
+		p.scanner.filterChanged()
 	}
 	return nil
 }

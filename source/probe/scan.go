@@ -152,6 +152,9 @@ func (s *scanner) use(pid int, used []*library) {
 	}
 	for _, l := range used {
 		l.users[pid] = struct{}{}
+		if s.hook(l) {
+			s.coverUsers(l)
+		}
 		s.cover(pid, l)
 	}
 }
@@ -184,10 +187,11 @@ func (s *scanner) coverUsers(l *library) {
 	}
 }
 
-// coverAll tells of all processes anew.
-func (s *scanner) coverAll() {
+// filterChanged follows a new filter.
+func (s *scanner) filterChanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.refilter()
 	for pid, used := range s.byPID {
 		for _, l := range used {
 			s.cover(pid, l)

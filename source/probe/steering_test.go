@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -174,5 +175,48 @@ func TestFilteredInKernel(t *testing.T) {
 				t.Errorf("%d bytes of plaintext came from the kernel of a transfer that is left out", n)
 			}
 		})
+	}
+}
+
+// TestFilteredHooks has a library that only programs use which are left out: it has hooks only while the filter takes one of them.
+func TestFilteredHooks(t *testing.T) {
+	port := nginx(t, newIdentity(t), newSite(t))
+	w := watch(t, probe.Config{})
+	dir := copyOfLibrary(t)
+	path := filepath.Join(dir, "libssl.so.3")
+	hooked := func() bool {
+		return slices.ContainsFunc(w.Libraries(), func(l probe.Hooked) bool { return l.Path == path })
+	}
+	filterBy := func(rules filter.Rules) {
+		if err := w.SetFilter(rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k := newTalker(t, "LD_LIBRARY_PATH="+dir)
+	k.do("load")
+	w.covers(t, k.pid, path)
+	filterBy(filter.Rules{Mode: filter.Except, Rules: []filter.Rule{{Name: "python3"}}})
+	if hooked() {
+		t.Error("there are hooks where the filter takes nobody")
+	}
+	k.get(port, "/ok/left-out")
+	later := newTalker(t, "LD_LIBRARY_PATH="+dir)
+	later.do("load")
+	w.until(t, "the exclusion of a new process", func() bool {
+		return slices.ContainsFunc(w.coverage, func(c probe.Coverage) bool { return c.Process.PID == later.pid && c.Reason == event.Excluded })
+	})
+	if hooked() {
+		t.Error("a process that is left out brought hooks")
+	}
+	filterBy(filter.Rules{})
+	if !hooked() {
+		t.Error("there are no hooks without a filter")
+	}
+	for path, k := range map[string]*talker{"/ok/taken-again": k, "/ok/taken-later": later} {
+		k.get(port, path)
+		w.await(t, path, asked(path))
+	}
+	if all := w.all(asked("/ok/left-out")); len(all) > 1 { // nginx tells
+		t.Errorf("%d requests of a process that was left out", len(all))
 	}
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// Go's crypto/tls. A goroutine, not a thread, is in a call: it may be continued by another thread, on a stack that was moved.
+// Go's crypto/tls. A goroutine, not a thread, is in a call: it may be continued by another thread, on a stack that was moved. A write
+// is told when it begins, and a read when its result is copied: where they return would cost much more.
 #pragma once
 
 // The first words of runtime.g: the bounds of its stack.
@@ -43,106 +44,100 @@ static __always_inline u64 go_socket(u64 conn, s32 *fd)
 	return 0;
 }
 
-// go_tell_early tells a short write at its beginning: before it returns, another goroutine may have read the answer. That a write fails is
-// not known by then; nothing follows it on its connection.
-static __always_inline void go_tell_early(struct pt_regs *ctx, struct call *call, u64 length)
+// go_reading names what a goroutine reads into. A stack moves when it grows, and what lies on it keeps its distance to the upper end.
+static __always_inline int go_reading(struct pt_regs *ctx, struct go_buffer *b, u64 buffer)
 {
-	struct handle_key key = {.pointer = call->handle, .process = bpf_get_current_pid_tgid() >> 32};
-	struct record head = {.kind = KIND_DATA, .process = key.process, .direction = OUT};
-	struct handle *h = handle_of(&key);
-	s32 fd = -1;
-	u64 socket;
-
-	if (!h)
-		return;
-	socket = go_socket(call->handle, &fd);
-	if (socket)
-		tie(ctx, h, &key, socket, fd);
-	call->flags |= CALL_TOLD;
-	head.time = bpf_ktime_get_ns();
-	head.handle = h->id;
-	head.position[0] = h->position[OUT];
-	head.position[1] = h->position[IN];
-	h->position[OUT] += length;
-	if (!(call->flags & CALL_ASK) || !bpf_map_lookup_elem(&muted, &head.handle))
-		send_rest(ctx, &head, call->buffer, length);
-}
-
-static __always_inline int go_begin(struct pt_regs *ctx, u8 direction)
-{
-	u64 thread = bpf_get_current_pid_tgid();
-	struct routine key = {.g = GO_G(ctx), .process = thread >> 32};
-	struct process *process = process_of(key.process);
-	struct call call = {.handle = GO_ARG1(ctx), .buffer = GO_ARG2(ctx), .fd = -1, .direction = direction};
-	u64 length = GO_ARG3(ctx);
 	struct go_stack stack;
 
-	if (go_restarts(ctx))
+	b->g = GO_G(ctx);
+	b->process = bpf_get_current_pid_tgid() >> 32;
+	b->buffer = buffer;
+	if (read_user(&stack, sizeof(stack), (void *)b->g))
+		return -1;
+	if (buffer >= stack.low && buffer < stack.high)
+		b->buffer -= stack.high;
+	return 0;
+}
+
+// go_begin is the entry of Read: what comes is known when it is copied into the buffer.
+static __always_inline int go_begin(struct pt_regs *ctx)
+{
+	struct go_buffer b = {};
+	u64 conn = GO_ARG1(ctx);
+
+	if (go_restarts(ctx) || go_reading(ctx, &b, GO_ARG2(ctx)) || !process_of(b.process))
 		return 0;
-	if (!process || read_user(&stack, sizeof(stack), (void *)key.g)) {
-		bpf_map_delete_elem(&go_calls, &key); // one that never returned
-		return 0;
-	}
-	if (process->verdict == ASK)
-		call.flags |= CALL_ASK;
-	call.stack = STACK(ctx) - stack.high;
-	if (nested(bpf_map_lookup_elem(&go_calls, &key), call.stack))
-		return 0;
-	if (direction == OUT && length && length < CHUNK)
-		go_tell_early(ctx, &call, length);
-	if (call.buffer >= stack.low && call.buffer < stack.high) {
-		call.buffer -= stack.high;
-		call.flags |= CALL_STACK;
-	}
-	if (bpf_map_update_elem(&go_calls, &key, &call, BPF_ANY))
+	if (bpf_map_update_elem(&go_reads, &b, &conn, BPF_ANY))
 		lose(LOSS_CALLS, 1);
 	return 0;
 }
 
-static __always_inline int go_finish(struct pt_regs *ctx)
+// go_tell tells what a connection moves. It returns 1 if the program is to run again to tell the rest.
+static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, u64 buffer, u64 n)
+{
+	u64 thread = bpf_get_current_pid_tgid(), socket;
+	struct handle_key key = {.pointer = conn, .process = thread >> 32};
+	struct call call = {.handle = conn, .buffer = buffer, .result = n, .direction = direction};
+	struct process *process = process_of(key.process);
+	struct handle *h;
+	s32 fd = -1;
+
+	if (!process || n == 0 || n > MOST)
+		return 0;
+	if (process->verdict == ASK)
+		call.flags |= CALL_ASK;
+	h = handle_of(&key);
+	if (!h)
+		return 0;
+	// Not every program closes its tls.Conn, whose memory may be that of another one by now: so look each time.
+	socket = go_socket(conn, &fd);
+	if (socket) {
+		if (owned(socket, &key)) // TLS inside TLS: this is the outer one's, whose plaintext is the inner one's records
+			return 0;
+		tie(ctx, h, &key, socket, fd);
+	}
+	if (!tell(ctx, &call, &key, h, buffer))
+		return 0;
+	return !bpf_map_update_elem(&go_writes, &thread, &call, BPF_ANY);
+}
+
+// go_write is the entry of Write. What it will write is told at once: before it returns, another goroutine may have read the answer. That a
+// write fails is not known by then; nothing follows it on its connection.
+static __always_inline int go_write(struct pt_regs *ctx)
+{
+	return go_restarts(ctx) ? 0 : go_tell(ctx, GO_ARG1(ctx), OUT, GO_ARG2(ctx), GO_ARG3(ctx));
+}
+
+// go_copied is where Read copies plaintext into its caller's buffer: memmove(to, from, n).
+static __always_inline int go_copied(struct pt_regs *ctx)
+{
+	struct go_buffer b = {};
+	u64 *found, conn;
+
+	if (go_reading(ctx, &b, GO_ARG1(ctx)))
+		return 0;
+	found = bpf_map_lookup_elem(&go_reads, &b);
+	if (!found)
+		return 0;
+	conn = *found;
+	bpf_map_delete_elem(&go_reads, &b);
+	return go_tell(ctx, conn, IN, GO_ARG2(ctx), GO_ARG3(ctx));
+}
+
+// go_rest goes on with a long write.
+static __always_inline int go_rest(struct pt_regs *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct routine key = {.g = GO_G(ctx), .process = thread >> 32};
-	struct call *call = bpf_map_lookup_elem(&go_calls, &key);
-	struct handle_key connection = {.process = key.process};
-	u64 buffer;
+	struct call *call = bpf_map_lookup_elem(&go_writes, &thread);
+	struct handle_key key = {.process = thread >> 32};
 	struct handle *h;
-	s64 result = GO_RESULT(ctx);
-	s32 fd = -1;
 
 	if (!call)
 		return 0;
-	if (call->depth) {
-		call->depth--;
-		return 0;
-	}
-	connection.pointer = call->handle;
-	if (call->flags & CALL_TOLD)
-		goto end;
-	if (call->result == 0 && (result <= 0 || result > MOST))
-		goto end;
-	h = handle_of(&connection);
-	if (!h)
-		goto end;
-	if (!call->result) {
-		// Not every program closes its tls.Conn, whose memory may be that of another one by now: so look each time.
-		u64 socket = go_socket(call->handle, &fd);
-
-		call->result = result;
-		if (socket)
-			tie(ctx, h, &connection, socket, fd);
-	}
-	buffer = call->buffer;
-	if (call->flags & CALL_STACK) {
-		struct go_stack stack;
-
-		if (read_user(&stack, sizeof(stack), (void *)key.g))
-			goto end;
-		buffer += stack.high;
-	}
-	if (tell(ctx, call, &connection, h, buffer))
+	key.pointer = call->handle;
+	h = bpf_map_lookup_elem(&handles, &key);
+	if (h && tell(ctx, call, &key, h, call->buffer))
 		return 1;
-end:
-	bpf_map_delete_elem(&go_calls, &key);
+	bpf_map_delete_elem(&go_writes, &thread);
 	return 0;
 }

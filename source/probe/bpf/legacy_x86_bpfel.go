@@ -57,6 +57,13 @@ type LegacyFileKey struct {
 	Generation uint32
 }
 
+type LegacyGoBuffer struct {
+	_       structs.HostLayout
+	G       uint64
+	Process uint64
+	Buffer  uint64
+}
+
 type LegacyHandle struct {
 	_        structs.HostLayout
 	Id       uint64
@@ -93,12 +100,6 @@ type LegacyReading struct {
 	Fd     uint64
 }
 
-type LegacyRoutine struct {
-	_       structs.HostLayout
-	G       uint64
-	Process uint64
-}
-
 type LegacyScratch struct {
 	_    structs.HostLayout
 	Head struct {
@@ -126,7 +127,8 @@ const (
 	LegacyMapDescriptors         = "descriptors"
 	LegacyMapEvents              = "events"
 	LegacyMapFiles               = "files"
-	LegacyMapGoCalls             = "go_calls"
+	LegacyMapGoReads             = "go_reads"
+	LegacyMapGoWrites            = "go_writes"
 	LegacyMapHandles             = "handles"
 	LegacyMapLayouts             = "layouts"
 	LegacyMapLosses              = "losses"
@@ -168,7 +170,8 @@ const (
 	LegacyProgExitReadv          = "exit_readv"
 	LegacyProgExitRecvfrom       = "exit_recvfrom"
 	LegacyProgExitRecvmsg        = "exit_recvmsg"
-	LegacyProgGoLeave            = "go_leave"
+	LegacyProgGoAgain            = "go_again"
+	LegacyProgGoCopy             = "go_copy"
 	LegacyProgLeave              = "leave"
 	LegacyProgProcessExec        = "process_exec"
 	LegacyProgProcessExit        = "process_exit"
@@ -247,7 +250,8 @@ type LegacyProgramSpecs struct {
 	ExitReadv          *ebpf.ProgramSpec `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.ProgramSpec `ebpf:"go_leave"`
+	GoAgain            *ebpf.ProgramSpec `ebpf:"go_again"`
+	GoCopy             *ebpf.ProgramSpec `ebpf:"go_copy"`
 	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
 	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -265,7 +269,8 @@ type LegacyMapSpecs struct {
 	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Files       *ebpf.MapSpec `ebpf:"files"`
-	GoCalls     *ebpf.MapSpec `ebpf:"go_calls"`
+	GoReads     *ebpf.MapSpec `ebpf:"go_reads"`
+	GoWrites    *ebpf.MapSpec `ebpf:"go_writes"`
 	Handles     *ebpf.MapSpec `ebpf:"handles"`
 	Layouts     *ebpf.MapSpec `ebpf:"layouts"`
 	Losses      *ebpf.MapSpec `ebpf:"losses"`
@@ -312,7 +317,8 @@ type LegacyMaps struct {
 	Descriptors *ebpf.Map `ebpf:"descriptors"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Files       *ebpf.Map `ebpf:"files"`
-	GoCalls     *ebpf.Map `ebpf:"go_calls"`
+	GoReads     *ebpf.Map `ebpf:"go_reads"`
+	GoWrites    *ebpf.Map `ebpf:"go_writes"`
 	Handles     *ebpf.Map `ebpf:"handles"`
 	Layouts     *ebpf.Map `ebpf:"layouts"`
 	Losses      *ebpf.Map `ebpf:"losses"`
@@ -335,7 +341,8 @@ func (m *LegacyMaps) Close() error {
 		m.Descriptors,
 		m.Events,
 		m.Files,
-		m.GoCalls,
+		m.GoReads,
+		m.GoWrites,
 		m.Handles,
 		m.Layouts,
 		m.Losses,
@@ -390,7 +397,8 @@ type LegacyPrograms struct {
 	ExitReadv          *ebpf.Program `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.Program `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.Program `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.Program `ebpf:"go_leave"`
+	GoAgain            *ebpf.Program `ebpf:"go_again"`
+	GoCopy             *ebpf.Program `ebpf:"go_copy"`
 	Leave              *ebpf.Program `ebpf:"leave"`
 	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
@@ -429,7 +437,8 @@ func (p *LegacyPrograms) Close() error {
 		p.ExitReadv,
 		p.ExitRecvfrom,
 		p.ExitRecvmsg,
-		p.GoLeave,
+		p.GoAgain,
+		p.GoCopy,
 		p.Leave,
 		p.ProcessExec,
 		p.ProcessExit,

@@ -43,6 +43,13 @@ type ModernFileKey struct {
 	Generation uint32
 }
 
+type ModernGoBuffer struct {
+	_       structs.HostLayout
+	G       uint64
+	Process uint64
+	Buffer  uint64
+}
+
 type ModernHandle struct {
 	_        structs.HostLayout
 	Id       uint64
@@ -71,12 +78,6 @@ type ModernReading struct {
 	Fd     uint64
 }
 
-type ModernRoutine struct {
-	_       structs.HostLayout
-	G       uint64
-	Process uint64
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -86,7 +87,8 @@ const (
 	ModernMapCalls               = "calls"
 	ModernMapEvents              = "events"
 	ModernMapFiles               = "files"
-	ModernMapGoCalls             = "go_calls"
+	ModernMapGoReads             = "go_reads"
+	ModernMapGoWrites            = "go_writes"
 	ModernMapHandles             = "handles"
 	ModernMapLosses              = "losses"
 	ModernMapMappings            = "mappings"
@@ -124,7 +126,8 @@ const (
 	ModernProgExitReadv          = "exit_readv"
 	ModernProgExitRecvfrom       = "exit_recvfrom"
 	ModernProgExitRecvmsg        = "exit_recvmsg"
-	ModernProgGoLeave            = "go_leave"
+	ModernProgGoAgain            = "go_again"
+	ModernProgGoCopy             = "go_copy"
 	ModernProgLeave              = "leave"
 	ModernProgProcessExec        = "process_exec"
 	ModernProgProcessExit        = "process_exit"
@@ -202,7 +205,8 @@ type ModernProgramSpecs struct {
 	ExitReadv          *ebpf.ProgramSpec `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.ProgramSpec `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.ProgramSpec `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.ProgramSpec `ebpf:"go_leave"`
+	GoAgain            *ebpf.ProgramSpec `ebpf:"go_again"`
+	GoCopy             *ebpf.ProgramSpec `ebpf:"go_copy"`
 	Leave              *ebpf.ProgramSpec `ebpf:"leave"`
 	ProcessExec        *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit        *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -218,7 +222,8 @@ type ModernMapSpecs struct {
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
 	Files     *ebpf.MapSpec `ebpf:"files"`
-	GoCalls   *ebpf.MapSpec `ebpf:"go_calls"`
+	GoReads   *ebpf.MapSpec `ebpf:"go_reads"`
+	GoWrites  *ebpf.MapSpec `ebpf:"go_writes"`
 	Handles   *ebpf.MapSpec `ebpf:"handles"`
 	Losses    *ebpf.MapSpec `ebpf:"losses"`
 	Mappings  *ebpf.MapSpec `ebpf:"mappings"`
@@ -260,7 +265,8 @@ type ModernMaps struct {
 	Calls     *ebpf.Map `ebpf:"calls"`
 	Events    *ebpf.Map `ebpf:"events"`
 	Files     *ebpf.Map `ebpf:"files"`
-	GoCalls   *ebpf.Map `ebpf:"go_calls"`
+	GoReads   *ebpf.Map `ebpf:"go_reads"`
+	GoWrites  *ebpf.Map `ebpf:"go_writes"`
 	Handles   *ebpf.Map `ebpf:"handles"`
 	Losses    *ebpf.Map `ebpf:"losses"`
 	Mappings  *ebpf.Map `ebpf:"mappings"`
@@ -278,7 +284,8 @@ func (m *ModernMaps) Close() error {
 		m.Calls,
 		m.Events,
 		m.Files,
-		m.GoCalls,
+		m.GoReads,
+		m.GoWrites,
 		m.Handles,
 		m.Losses,
 		m.Mappings,
@@ -329,7 +336,8 @@ type ModernPrograms struct {
 	ExitReadv          *ebpf.Program `ebpf:"exit_readv"`
 	ExitRecvfrom       *ebpf.Program `ebpf:"exit_recvfrom"`
 	ExitRecvmsg        *ebpf.Program `ebpf:"exit_recvmsg"`
-	GoLeave            *ebpf.Program `ebpf:"go_leave"`
+	GoAgain            *ebpf.Program `ebpf:"go_again"`
+	GoCopy             *ebpf.Program `ebpf:"go_copy"`
 	Leave              *ebpf.Program `ebpf:"leave"`
 	ProcessExec        *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit        *ebpf.Program `ebpf:"process_exit"`
@@ -367,7 +375,8 @@ func (p *ModernPrograms) Close() error {
 		p.ExitReadv,
 		p.ExitRecvfrom,
 		p.ExitRecvmsg,
-		p.GoLeave,
+		p.GoAgain,
+		p.GoCopy,
 		p.Leave,
 		p.ProcessExec,
 		p.ProcessExit,

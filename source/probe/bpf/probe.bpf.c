@@ -15,7 +15,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-// Programs that tell the rest of a long call.
+// Programs that tell the rest of a long call: one that has returned, and a write of Go.
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 2);
@@ -46,8 +46,8 @@ struct {
 #define do_nspr_read(ctx) enter_nspr(ctx, IN)
 #define do_nspr_write(ctx) enter_nspr(ctx, OUT)
 #define do_nspr_free(ctx) forget(ctx, ARG1(ctx))
-#define do_go_read(ctx) go_begin(ctx, IN)
-#define do_go_write(ctx) go_begin(ctx, OUT)
+#define do_go_read(ctx) go_begin(ctx)
+#define do_go_write(ctx) go_write(ctx)
 #define do_go_free(ctx) forget(ctx, GO_ARG1(ctx))
 
 // for_each names them in the order of the cookies that the agent gives.
@@ -59,7 +59,9 @@ struct {
 	int enter_##NAME##_call(struct pt_regs *ctx)                                                                   \
 	{                                                                                                              \
 		use_own_stack(ctx);                                                                                    \
-		return do_##NAME(ctx);                                                                                 \
+		if (do_##NAME(ctx))                                                                                    \
+			bpf_tail_call(ctx, &again, 1);                                                                 \
+		return 0;                                                                                              \
 	}
 for_each(program)
 
@@ -71,15 +73,19 @@ enum { for_each(number) };
 // Kernels that attach many points at once do so per program: one for all functions of a library, with a cookie for each.
 #define branch(NAME)                                                                                                   \
 	case COOKIE_##NAME:                                                                                            \
-		return do_##NAME(ctx);
+		more = do_##NAME(ctx);                                                                                 \
+		break;
 
 SEC("uprobe/any")
 int enter_any(struct pt_regs *ctx)
 {
-	use_own_stack(ctx);
+	int more = 0;
+
 	switch (bpf_get_attach_cookie(ctx)) {
 		for_each(branch)
 	}
+	if (more)
+		bpf_tail_call(ctx, &again, 1);
 	return 0;
 }
 
@@ -93,10 +99,17 @@ int leave(struct pt_regs *ctx)
 	return 0;
 }
 
-SEC("uprobe/go_leave")
-int go_leave(struct pt_regs *ctx)
+SEC("uprobe/go_copy")
+int go_copy(struct pt_regs *ctx)
 {
-	if (go_finish(ctx))
+	use_own_stack(ctx);
+	return go_copied(ctx); // of one TLS record: it is never so long that another run is needed
+}
+
+SEC("uprobe/go_again")
+int go_again(struct pt_regs *ctx)
+{
+	if (go_rest(ctx))
 		bpf_tail_call(ctx, &again, 1);
 	return 0;
 }

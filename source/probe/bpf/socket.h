@@ -79,16 +79,25 @@ static __always_inline u64 socket_of(s32 fd)
 	return (u64)sk;
 }
 
-// role_of tells which side of its connection a socket is. One that was open before the probe is a client if connect(2) chose its port: such
-// ports have fastreuse -1 (net/ipv4/inet_hashtables.c, __inet_hash_connect).
-static __always_inline u16 role_of(u64 socket)
+// bound tells whether the socket has a port.
+static __always_inline int bound(u64 socket)
 {
-	u8 *seen = bpf_map_lookup_elem(&roles, &socket);
 	struct inet_connection_sock *connection = (void *)socket;
 
-	if (seen)
-		return *seen;
-	return BPF_CORE_READ(connection, icsk_bind_hash, fastreuse) == -1 ? ROLE_CLIENT : ROLE_UNKNOWN;
+	return BPF_CORE_READ(connection, icsk_bind_hash) != 0;
+}
+
+// role_of tells which side of its connection a socket is. It is a client if connect(2) chose its port: such ports have fastreuse -1
+// (net/ipv4/inet_hashtables.c, __inet_hash_connect).
+static __always_inline u16 role_of(u64 socket)
+{
+	struct inet_connection_sock *connection = (void *)socket;
+	u8 *seen;
+
+	if (BPF_CORE_READ(connection, icsk_bind_hash, fastreuse) == -1)
+		return ROLE_CLIENT;
+	seen = bpf_map_lookup_elem(&roles, &socket);
+	return seen ? *seen : ROLE_UNKNOWN;
 }
 
 // describe fills in the addresses of the socket.
@@ -167,6 +176,12 @@ static __always_inline u64 socket_of(s32 fd)
 	return fd < 3 ? 0 : BY_DESCRIPTOR | (u32)fd;
 }
 
+// bound tells that the role of a socket must be remembered: nothing else tells it.
+static __always_inline int bound(u64 socket)
+{
+	return 1;
+}
+
 static __always_inline void describe(struct tie *t, u64 socket)
 {
 	struct addresses *a = bpf_map_lookup_elem(&sockets, &socket);
@@ -202,5 +217,7 @@ static __always_inline int owned(u64 socket, const struct handle_key *by)
 {
 	struct handle_key *owner = bpf_map_lookup_elem(&owners, &socket);
 
+	if (by_descriptor(socket)) // which others may have had: nobody tells when those were closed
+		return 0;
 	return owner && owner->process == by->process && owner->pointer != by->pointer && bpf_map_lookup_elem(&handles, owner);
 }

@@ -25,10 +25,10 @@ struct {
 
 // call is a TLS call that a thread is in.
 struct call {
-	u64 handle; // SSL *, gnutls_session_t, PRFileDesc * or *tls.Conn
+	u64 handle; // SSL *, gnutls_session_t, PRFileDesc * or *tls.Conn; 0: the thread is in none now
 	u64 buffer;
 	u64 done;   // address of the number of bytes, 0 if that is the result
-	u64 stack;  // pointer at the entry; for Go, whose stacks move, minus its distance from the stack's end
+	u64 stack;  // pointer at the entry
 	u64 socket; // that a syscall within the call used, 0 if none did yet
 	u64 sent;   // of the result so far
 	u64 result;
@@ -44,11 +44,10 @@ enum call_flags {
 	CALL_KNOWN = 2,   // the handle has its socket
 	CALL_ARRIVED = 4, // socket is where the thread read last, before the call
 	CALL_FILE = 8,    // the plaintext is in a file
-	CALL_STACK = 16,  // buffer is a distance from the end of a Go stack
-	CALL_ASK = 32,    // the filter decides by connection
-	CALL_TOLD = 64,   // its plaintext was told when it began
+	CALL_ASK = 16,    // the filter decides by connection
 };
 
+// A thread that has made a call keeps its entry for the next one until it ends.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -56,17 +55,36 @@ struct {
 	__type(value, struct call);
 } calls SEC(".maps");
 
-struct routine {
+// call_of returns the call that the thread is in, or 0.
+static __always_inline struct call *call_of(u64 thread)
+{
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+
+	return call && call->handle ? call : 0;
+}
+
+// go_buffer is where a goroutine reads to.
+struct go_buffer {
 	u64 g;
 	u64 process;
+	u64 buffer; // on the goroutine's stack: its distance to the upper end
 };
 
+// The *tls.Conn that is read from. No call is inside another one that reads to the same buffer.
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH); // goroutines may end in a call
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); // a read that fails copies nothing
 	__uint(max_entries, 32768);
-	__type(key, struct routine);
+	__type(key, struct go_buffer);
+	__type(value, u64);
+} go_reads SEC(".maps");
+
+// Writes of which one run of a program could not tell all.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64); // pid_tgid
 	__type(value, struct call);
-} go_calls SEC(".maps");
+} go_writes SEC(".maps");
 
 // A connection as its program knows it.
 struct handle_key {
@@ -97,7 +115,7 @@ struct {
 	__type(value, struct handle_key);
 } owners SEC(".maps");
 
-// Which side of their connections sockets are, as far as those were seen to begin: enum role.
+// Which side of their connections sockets are, as far as those were seen to begin and their ports do not tell: enum role.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);

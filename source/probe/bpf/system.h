@@ -20,7 +20,7 @@ struct syscall_exit {
 static __always_inline int used(struct syscall_enter *ctx, int reads, u64 vector)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	struct call *call = call_of(thread);
 	u32 process = thread >> 32;
 	struct process *p;
 
@@ -201,8 +201,8 @@ static __always_inline int changed(void *ctx, u64 socket, u64 before, u64 after)
 	struct handle *h;
 	u8 role = ROLE_UNKNOWN;
 
-	if (after == TCP_SYN_SENT)
-		role = ROLE_CLIENT;
+	if (after == TCP_SYN_SENT && bound(socket))
+		role = ROLE_CLIENT; // else role_of tells
 	else if (before == TCP_SYN_RECV && after == TCP_ESTABLISHED)
 		role = ROLE_SERVER;
 	if (role)

@@ -27,14 +27,14 @@ static __always_inline struct process *process_of(u32 process)
 // The stack grows down, so the inner call's is lower.
 static __always_inline int nested(struct call *outer, u64 stack)
 {
-	if (!outer || outer->stack <= stack)
+	if (!outer || !outer->handle || outer->stack <= stack)
 		return 0;
 	outer->depth++;
 	return 1;
 }
 
-// begin notes a call that is not nested. stale is one that never returned, and ends here.
-static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *stale, u8 direction, u8 flags, u64 done)
+// begin notes a call that is not nested, in the thread's entry if it has one.
+static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *entry, u8 direction, u8 flags, u64 done)
 {
 	struct handle_key key = {.pointer = ARG1(ctx), .process = thread >> 32};
 	struct call call = {.handle = key.pointer, .buffer = ARG2(ctx), .done = done, .stack = STACK(ctx), .fd = -1, .direction = direction,
@@ -43,8 +43,8 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *s
 	struct handle *h;
 
 	if (!process) {
-		if (stale)
-			bpf_map_delete_elem(&calls, &thread);
+		if (entry)
+			entry->handle = 0;
 		return 0;
 	}
 	if (process->verdict == ASK)
@@ -65,7 +65,9 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *s
 			bpf_map_delete_elem(&arrivals, &thread);
 		}
 	}
-	if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
+	if (entry)
+		*entry = call;
+	else if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
 		lose(LOSS_CALLS, 1);
 	return 0;
 }
@@ -95,7 +97,7 @@ static __always_inline int enter_nspr(struct pt_regs *ctx, u8 direction)
 		return 0;
 	if (read_user(&methods, sizeof(methods), (void *)ARG1(ctx)) || read_user(&kind, sizeof(kind), (void *)methods) || kind != PR_DESC_LAYERED) {
 		if (outer)
-			bpf_map_delete_elem(&calls, &thread);
+			outer->handle = 0;
 		return 0;
 	}
 	return begin(ctx, thread, outer, direction, 0, 0);
@@ -200,6 +202,12 @@ static __always_inline u64 tell(void *ctx, struct call *call, const struct handl
 		h->position[in] += left;
 		return 0;
 	}
+	if (left > HEAD && crowded()) {
+		send_rest(ctx, &head, from, HEAD);
+		lose(LOSS_FULL, left - HEAD); // shows by the position of what comes next
+		h->position[in] += left;
+		return 0;
+	}
 	unroll_in_old_kernels
 	for (int i = 0; i < CHUNKS; i++) {
 		if (left >= CHUNK) {
@@ -247,7 +255,7 @@ static __always_inline void settle(void *ctx, struct call *call, const struct ha
 static __always_inline int finish(struct pt_regs *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid(), n = 0;
-	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	struct call *call = call_of(thread);
 	struct handle_key key = {.process = thread >> 32};
 	struct handle *h;
 	s32 result = RESULT(ctx); // an int, or a length below 2 GiB
@@ -279,7 +287,7 @@ static __always_inline int finish(struct pt_regs *ctx)
 	if (tell(ctx, call, &key, h, call->buffer))
 		return 1;
 end:
-	bpf_map_delete_elem(&calls, &thread);
+	call->handle = 0;
 	return 0;
 }
 

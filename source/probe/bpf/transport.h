@@ -3,12 +3,13 @@
 #pragma once
 
 #define CHUNK 16384 // most bytes of plaintext in a record
+#define HEAD 1024   // what is sent of a call when there is little room
 #define RUNS 32     // of a program for one call: the kernel allows so many tail calls
 
 #ifndef LEGACY
 
 #define RING (16 << 20)
-#define WAKE (RING / 8) // the agent looks by itself every few milliseconds: it is woken only when more than this waits
+#define WAKE (RING / 8) // the agent looks by itself every few milliseconds: it is woken only once more than this waits
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -17,9 +18,19 @@ struct {
 
 #define read_user(to, n, from) bpf_probe_read_user(to, n, from)
 
+// wakeup asks to wake the agent once WAKE is passed. Far beyond that it is awake, and records would pay for nothing.
 static __always_inline u64 wakeup(void)
 {
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > WAKE ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	u64 waits = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	return waits > WAKE && waits < 2 * WAKE ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+// crowded tells whether the agent can't keep up. Of long calls only the beginning is sent then, so that there is room for the beginnings of
+// others, and programs do not pay for copies that come to nothing.
+static __always_inline int crowded(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING / 2;
 }
 
 // plain_notice sends a head alone.
@@ -185,6 +196,11 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 static __always_inline void send_full(void *ctx, struct record *head, u64 from)
 {
 	send_rest(ctx, head, from, CHUNK);
+}
+
+static __always_inline int crowded(void)
+{
+	return 0;
 }
 
 #define CHUNKS 4 // full records of one run of a program

@@ -88,8 +88,8 @@ func (img *image) golang() ([]Library, error) {
 	lib := Library{Name: "go", Version: found.Version}
 	for _, f := range found.Functions {
 		h := Hook{Program: programs[f.Name], Symbol: f.Name, Enter: f.Enter}
-		if h.Program != GoFree {
-			h.Exit = f.Returns
+		if h.Program == GoRead {
+			h.Exit = []uint64{f.Copy}
 		}
 		lib.Hooks = append(lib.Hooks, h)
 	}

@@ -22,7 +22,7 @@ const (
 	NSPRWrite Program = "nspr_write" // as Write, likewise
 	NSPRFree  Program = "nspr_free"  // as Free
 
-	GoRead  Program = "go_read"  // n, err = (*tls.Conn).Read(slice)
+	GoRead  Program = "go_read"  // n, err = (*tls.Conn).Read(slice), whose last step is memmove(to, from, n)
 	GoWrite Program = "go_write" // n, err = (*tls.Conn).Write(slice)
 	GoFree  Program = "go_free"  // (*tls.Conn).Close()
 )
@@ -33,7 +33,8 @@ type Hook struct {
 	Symbol  string // the function's name, for people
 	// Enter is where the arguments are still in their registers: the function's start, or a cheaper instruction behind it.
 	Enter uint64
-	// Exit is where the result is in its register. Valid iff the Program looks at results: all but Free and GoFree.
+	// Exit is where the result is in its register, or for GoRead on its way to the caller's buffer. Valid iff the Program looks at
+	// results: all but GoWrite and those that end a handle.
 	Exit []uint64
 	// Trampoline tells that Exit is the start of the function, at which a return probe is put; else a program goes to each Exit.
 	Trampoline bool

@@ -90,7 +90,7 @@ func (p Program) data() bool {
 // results tells whether the program looks at results, and so needs an Exit.
 func (p Program) results() bool {
 	switch p {
-	case Free, NSPRFree, GoFree:
+	case Free, NSPRFree, GoWrite, GoFree:
 		return false
 	}
 	return true

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 )
 
-// placesAMD64 decodes a whole function and returns where its stack check branches and where it returns. Every jump must lead to
+// placesAMD64 decodes a whole function and returns where its stack check branches and what it calls. Every jump must lead to
 // an instruction of the function: that, and that a jump leads back to its begin (after the stack grew), shows that it was decoded
 // as it was written.
-func placesAMD64(code []byte) (enter int, returns []int, err error) {
+func placesAMD64(code []byte) (enter int, calls []call, err error) {
 	var targets []int
+	returns := 0
 	begins := make([]bool, len(code)) // up to the next function: what fills the space decodes too (INT3)
 	check := stackCheckAMD64{enter: -1}
 	for at := 0; at < len(code); {
@@ -22,18 +23,21 @@ func placesAMD64(code []byte) (enter int, returns []int, err error) {
 		begins[at] = true
 		check.see(at, in)
 		next := at + in.Len
-		if rel, ok := in.Args[0].(x86asm.Rel); ok && in.Op != x86asm.CALL {
+		rel, direct := in.Args[0].(x86asm.Rel)
+		switch {
+		case direct && in.Op == x86asm.CALL:
+			calls = append(calls, call{at, next + int(rel)})
+		case direct:
 			targets = append(targets, next+int(rel))
-		}
-		if in.Op == x86asm.RET {
-			returns = append(returns, at)
+		case in.Op == x86asm.RET:
+			returns++
 		}
 		at = next
 	}
 	if check.enter < 0 {
 		return 0, nil, errNoStackCheck
 	}
-	return check.enter, returns, checkFlow(begins, targets, returns, 1)
+	return check.enter, calls, checkFlow(begins, targets, returns, 1)
 }
 
 // stackCheckAMD64 recognises the first instructions of a function (cmd/internal/obj/x86, stacksplit): the comparison of the end
@@ -73,7 +77,7 @@ var errNoStackCheck = errors.New("it does not begin with a stack check")
 
 // checkFlow refuses a function from which a jump leads elsewhere than to one of its instructions, or which has no jump back to its
 // begin or no return. begins tells where instructions begin, in units.
-func checkFlow(begins []bool, targets, returns []int, unit int) error {
+func checkFlow(begins []bool, targets []int, returns, unit int) error {
 	restarts := false
 	for _, t := range targets {
 		if t < 0 || t/unit >= len(begins) || !begins[t/unit] {
@@ -84,7 +88,7 @@ func checkFlow(begins []bool, targets, returns []int, unit int) error {
 	if !restarts {
 		return errors.New("it does not begin anew after its stack grew")
 	}
-	if len(returns) == 0 {
+	if returns == 0 {
 		return errors.New("it never returns")
 	}
 	return nil

@@ -16,13 +16,14 @@ const (
 	armCMPSP = 0xeb3063ff // CMP SP, X16
 	armCMP   = 0xeb10023f // CMP X17, X16
 	armBLS   = 0x54000009 // B.LS
+	armBL    = 0b100101   // BL, in the upper 6 bits
 
 	armImmediate = 0x7ffc00 // of SUB: 12 bits, and whether they are shifted by 12
 	armDistance  = 0xffffe0 // of B.LS: 19 bits
 )
 
 // placesARM64 does for arm64 what placesAMD64 does.
-func placesARM64(code []byte) (enter int, returns []int, err error) {
+func placesARM64(code []byte) (enter int, calls []call, err error) {
 	words := make([]uint32, len(code)/armSize)
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(code[armSize*i:])
@@ -35,15 +36,19 @@ func placesARM64(code []byte) (enter int, returns []int, err error) {
 		return 0, nil, errNoStackCheck
 	}
 	var targets []int
+	returns := 0
 	for i, word := range words {
 		if distance, ok := armBranch(word); ok {
 			targets = append(targets, armSize*(i+distance))
 		}
+		if word>>26 == armBL {
+			calls = append(calls, call{armSize * i, armSize * (i + armSigned(word, 0, 26))})
+		}
 		if word == armRET {
-			returns = append(returns, armSize*i)
+			returns++
 		}
 	}
-	return armSize * check, returns, checkFlow(slices.Repeat([]bool{true}, len(words)), targets, returns, armSize)
+	return armSize * check, calls, checkFlow(slices.Repeat([]bool{true}, len(words)), targets, returns, armSize)
 }
 
 // stackCheckARM64 returns the index of the branch that ends the stack check (cmd/internal/obj/arm64, stacksplit), or -1.
@@ -69,14 +74,18 @@ func stackCheckARM64(words []uint32) int {
 
 // armBranch returns how many instructions a branch skips: B, B.cond, CBZ, CBNZ, TBZ and TBNZ, but no call.
 func armBranch(word uint32) (distance int, ok bool) {
-	signed := func(shift, bits int) int { return int(int32(word<<(32-shift-bits)) >> (32 - bits)) }
 	switch {
 	case word>>26 == 0b000101: // B
-		return signed(0, 26), true
+		return armSigned(word, 0, 26), true
 	case word>>24 == 0b01010100, word>>25&0x3f == 0b011010: // B.cond; CBZ, CBNZ
-		return signed(5, 19), true
+		return armSigned(word, 5, 19), true
 	case word>>25&0x3f == 0b011011: // TBZ, TBNZ
-		return signed(5, 14), true
+		return armSigned(word, 5, 14), true
 	}
 	return 0, false
+}
+
+// armSigned reads a signed number out of an instruction.
+func armSigned(word uint32, shift, bits int) int {
+	return int(int32(word<<(32-shift-bits)) >> (32 - bits))
 }

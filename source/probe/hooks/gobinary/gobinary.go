@@ -6,9 +6,10 @@
 //
 //   - at Enter, the arguments are as they came: amd64 RAX conn, RBX buffer, RCX length, RDI capacity, R14 the goroutine; arm64 X0,
 //     X1, X2, X3, X28.
-//   - at Returns, RAX (X0) is n, RBX and RCX (X1, X2) the error, R14 (X28) still the goroutine.
-//   - the first word of a runtime.g is the lower and the second the upper end of its stack. A stack moves when it grows, and with it a buffer
-//     that lies on it: between Enter and Returns, such a buffer keeps its distance to the upper end.
+//   - at Copy, RAX (X0) is the caller's buffer, RBX (X1) the plaintext in the connection's own, RCX (X2) how much of it is copied, R14 (X28)
+//     still the goroutine. What is copied is what Read returns.
+//   - the first word of a runtime.g is the lower and the second the upper end of its stack, which moves when it grows: what lies on it keeps
+//     its distance to the upper end.
 //   - tls.Conn begins with the interface that it speaks TLS over; a net.TCPConn with the pointer to its netFD, which has the
 //     descriptor at byte 16.
 package gobinary
@@ -26,6 +27,7 @@ const (
 	Close = connMethod + "Close"
 
 	connMethod = "crypto/tls.(*Conn)."
+	memmove    = "runtime.memmove"
 )
 
 // Errors that tell why there are no functions. Find wraps them with what exactly was found.
@@ -49,9 +51,10 @@ type Function struct {
 	// is too small, the branch is taken (the flags at Enter tell: CF or ZF on amd64, not C or Z on arm64), the stack grows and the
 	// function begins anew, so that one call comes by twice, with the same arguments but for a stack that moved.
 	Enter uint64
-	// Returns are all the return instructions. Return probes are not for Go: they put an address on a stack that moves. On amd64 the kernel
-	// single-steps a return; but from where the results are loaded to there, it emulates nothing else either.
-	Returns []uint64
+	// Copy is where Read calls memmove, as its last step: there is one such call in it. The kernel emulates calls; programs of Go have no
+	// shadow stack. Where Read returns would be dearer on amd64, for the kernel single-steps that; and return probes are not for Go: they
+	// put an address on a stack that moves. 0 in other functions.
+	Copy uint64
 }
 
 // Find returns the functions of crypto/tls in a program. It reads in pieces, each table from front to end, and keeps no more than a
@@ -86,12 +89,22 @@ func (m *Image) functions() ([]Function, error) {
 		return nil, err
 	}
 	extents, err := table.extents(names)
-	if err != nil || !slices.ContainsFunc(extents, func(e extent) bool { return e.name != Close }) {
+	if err != nil {
 		return nil, err
+	}
+	var copies extent
+	extents = slices.DeleteFunc(extents, func(e extent) bool {
+		if e.name == memmove {
+			copies = e
+		}
+		return e.name == memmove
+	})
+	if !slices.ContainsFunc(extents, func(e extent) bool { return e.name != Close }) {
+		return nil, nil
 	}
 	var found []Function
 	for _, e := range extents {
-		f, err := m.examine(arch, e, text)
+		f, err := m.examine(arch, e, copies, text)
 		if err != nil {
 			return nil, fmt.Errorf("examine %s: %w", e.name, err)
 		}
@@ -101,19 +114,27 @@ func (m *Image) functions() ([]Function, error) {
 }
 
 // examine reads the code of a function and finds the places for probes in it.
-func (m *Image) examine(arch architecture, e extent, text uint64) (Function, error) {
+func (m *Image) examine(arch architecture, e, copies extent, text uint64) (Function, error) {
 	code := make([]byte, e.end-e.start)
 	offset, err := m.readCode(text+uint64(e.start), code)
 	if err != nil {
 		return Function{}, err
 	}
-	enter, returns, err := arch.places(code)
+	enter, calls, err := arch.places(code)
 	if err != nil {
 		return Function{}, err
 	}
 	f := Function{Name: e.name, Enter: offset + uint64(enter)}
-	for _, r := range returns {
-		f.Returns = append(f.Returns, offset+uint64(r))
+	if e.name != Read {
+		return f, nil
 	}
+	calls = slices.DeleteFunc(calls, func(c call) bool { return int64(e.start)+int64(c.to) != int64(copies.start) })
+	if len(calls) != 1 {
+		return Function{}, fmt.Errorf("it calls %s %d times, not once", memmove, len(calls))
+	}
+	f.Copy = offset + uint64(calls[0].at)
 	return f, nil
 }
+
+// call is a direct call: offsets from the start of the function.
+type call struct{ at, to int }

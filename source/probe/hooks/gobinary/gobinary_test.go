@@ -203,8 +203,10 @@ func objdump(t testing.TB, program string) (functions []Function) {
 			if f.Enter == 0 {
 				f.Enter = fileOffset(t, layout, addr)
 			}
-		case "RET":
-			f.Returns = append(f.Returns, fileOffset(t, layout, addr))
+		case "CALL":
+			if f.Name == Read && column[4] == memmove+"(SB)" {
+				f.Copy = fileOffset(t, layout, addr)
+			}
 		}
 	}
 	return functions

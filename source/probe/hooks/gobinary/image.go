@@ -39,7 +39,7 @@ type Segment struct {
 type architecture struct {
 	relative uint32 // the relocation that adds the load address
 	minLC    byte   // the size of the smallest instruction, as the pclntab has it
-	places   func(code []byte) (enter int, returns []int, err error)
+	places   func(code []byte) (enter int, calls []call, err error)
 }
 
 func (m *Image) architecture() (architecture, error) {

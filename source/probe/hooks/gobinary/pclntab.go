@@ -84,9 +84,9 @@ func (t *pclntab) offsets() (map[string]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	names = io.NewSectionReader(names, 0, int64(min(t.namesEnd-t.names, uint64(names.Size()))))
+	size := int64(min(t.namesEnd-t.names, uint64(names.Size())))
 	found := map[string]uint32{}
-	err = search(names, []byte("\x00"+connMethod), func(at int64) bool {
+	err = search(io.NewSectionReader(names, 0, size), []byte("\x00"+connMethod), func(at int64) bool {
 		b := make([]byte, len("\x00"+Write+"\x00"))
 		n, _ := names.ReadAt(b, at)
 		name, _, ended := strings.Cut(string(b[1:max(n, 1)]), "\x00")
@@ -94,6 +94,13 @@ func (t *pclntab) offsets() (map[string]uint32, error) {
 			found[name] = uint32(at + 1)
 		}
 		return len(found) < 3
+	})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	err = search(io.NewSectionReader(names, 0, size), []byte("\x00"+memmove+"\x00"), func(at int64) bool {
+		found[memmove] = uint32(at + 1)
+		return false
 	})
 	return found, err
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/arch/x86/x86asm"
 )
 
 // patched is a file in which some bytes are others.
@@ -131,6 +133,7 @@ func TestRefuses(t *testing.T) {
 		{"no stack check", int64(start), []byte{0x90}, "does not begin with a stack check"},
 		{"breakpoint of a debugger", int64(start), []byte{0xcc}, "does not begin with a stack check"},
 		{"unknown instruction", int64(a.read.Enter + 6), []byte{0x0f, 0x0b + 1}, "decode instruction"},
+		{"another call for the copy", int64(a.read.Copy + 1), le32(0), "calls runtime.memmove 0 times"},
 		{"jump out", int64(a.read.Enter + 2), le32(0x7fffff), "a jump leads to"},
 		{"jump into an instruction", int64(a.read.Enter + 2), []byte{distance[0] + 1}, "a jump leads to"},
 	} {
@@ -149,9 +152,21 @@ func TestRefuses(t *testing.T) {
 func TestRefusesReturns(t *testing.T) {
 	stripped, _ := build{version: "1.26.11"}.make(t)
 	a := dissect(t, stripped)
+	start := int64(a.read.Enter) - 4
+	code := make([]byte, a.readSize)
+	if _, err := a.File.ReadAt(code, start); err != nil {
+		t.Fatal(err)
+	}
 	m := *a.Image
-	for _, r := range a.read.Returns {
-		m.File = patched{m.File, int64(r), []byte{0x90}}
+	for at := 0; at < len(code); {
+		in, err := x86asm.Decode(code[at:], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.Op == x86asm.RET {
+			m.File = patched{m.File, start + int64(at), []byte{0x90}}
+		}
+		at += in.Len
 	}
 	if _, err := Find(&m); err == nil || !strings.Contains(err.Error(), "never returns") {
 		t.Errorf("without returns: %v", err)

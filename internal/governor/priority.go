@@ -1,0 +1,48 @@
+package governor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Niceness is the priority of a program that must not be in others' way: nice(2), from 0 to 19. Where there is not enough processor time for
+// all, it gets about a tenth of what another program gets; where there is, it gets all that it wants.
+const Niceness = 10
+
+// slack is by how much the kernel may put off what a thread sleeps for, so that it wakes for several things at once (prctl(2),
+// PR_SET_TIMERSLACK). Go's runtime watches itself: while anything runs, it would wake each 20 µs.
+const slack = 2 * time.Millisecond
+
+// Yield gives all threads of this process the priority, and so those to come: threads inherit it. A process that has a lower one already
+// keeps that. Threads wake less precisely from then on, by some milliseconds, where the process may ask for that (CAP_SYS_NICE).
+func Yield(niceness int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("list threads: %w", err)
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			continue
+		}
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", id), strconv.AppendInt(nil, int64(slack), 10), 0)
+		if err := lower(id, niceness); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("lower the priority of thread %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func lower(thread, niceness int) error {
+	const highest = 20 // what getpriority(2) counts down from, as a system call
+	now, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
+	if err != nil || highest-now >= niceness {
+		return err
+	}
+	return unix.Setpriority(unix.PRIO_PROCESS, thread, niceness)
+}

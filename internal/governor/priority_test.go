@@ -1,0 +1,67 @@
+package governor
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestYield lowers the priority of another process: the test's own could not be raised again.
+func TestYield(t *testing.T) {
+	if os.Getenv("YIELD") != "" {
+		err := Yield(Niceness)
+		var started, ended sync.WaitGroup
+		done := make(chan bool)
+		for range 8 { // threads that come later
+			started.Add(1)
+			ended.Go(func() {
+				runtime.LockOSThread()
+				started.Done()
+				<-done
+			})
+		}
+		started.Wait()
+		fmt.Println(priorities(t), err)
+		close(done)
+		ended.Wait()
+		return
+	}
+	for name, c := range map[string]struct {
+		nice, want string
+	}{
+		"usual": {"0", "10"},
+		"lower": {"15", "15"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("nice", "-n", c.nice, os.Args[0], "-test.run", "^TestYield$")
+			cmd.Env = append(os.Environ(), "YIELD=1")
+			out, err := cmd.Output()
+			if first, _, _ := strings.Cut(string(out), "\n"); err != nil || first != "map["+c.want+":true] <nil>" {
+				t.Errorf("threads have the priorities %s, %v; want %s", first, err, c.want)
+			}
+		})
+	}
+}
+
+// priorities returns those of all threads: field 19 of proc_pid_stat(5).
+func priorities(t *testing.T) map[string]bool {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for _, thread := range threads {
+		stat, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		all[strings.Fields(rest)[16]] = true
+	}
+	return all
+}
