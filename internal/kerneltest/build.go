@@ -20,12 +20,10 @@ var guestPackages = []string{"curl", "openssl", "nginx-light", "python3", "wget"
 // watch is the probe with all that it can tell. Its budget is out of force: an emulated core is too slow for it.
 var watch = []string{agent, "probe", "-o", "eve", "--coverage", "--stats", "--max-cpu", "1000"}
 
-const legacy = "legacy"
-
 // runs are the starts of the probe on each kernel: as it comes, and by the ways of kernels before 5.8 and without BTF.
 var runs = []run{
 	{Name: "default", Probe: watch},
-	{Name: legacy, Probe: append(watch[:len(watch):len(watch)], "--legacy")},
+	{Name: "legacy", Probe: append(watch[:len(watch):len(watch)], "--legacy")},
 }
 
 // build writes the initramfs: the guest's programs, the agent, this program and the plan.
