@@ -30,9 +30,6 @@ type eveEvent struct {
 	} `json:"vitrine"`
 }
 
-// errUntied says that a transaction was seen without its addresses.
-var errUntied = errors.New("no addresses")
-
 // verdict is what a run of the probe on a kernel was like.
 type verdict struct {
 	kernel   string // the release that booted
@@ -42,7 +39,6 @@ type verdict struct {
 	stopping float64 // seconds until it had ended
 	log      []string
 	trouble  []error // of the run as a whole
-	untied   []bool  // which exchanges have no addresses, and may have none
 	results  []error // of each exchange, in their order, if clients ran; nil is good
 }
 
@@ -96,21 +92,7 @@ func judge(run string, reports []report) *verdict {
 	for i := range exchanges {
 		v.results = append(v.results, exchanges[i].check(clients[exchanges[i].Name], events))
 	}
-	if run == legacy || !v.features.BTF {
-		v.forgive()
-	}
 	return v
-}
-
-// forgive lets transactions without addresses pass. Without type information the agent asks /proc for them, and under emulation a
-// short-lived client has often ended before.
-func (v *verdict) forgive() {
-	v.untied = make([]bool, len(v.results))
-	for i, err := range v.results {
-		if errors.Is(err, errUntied) {
-			v.results[i], v.untied[i] = nil, true
-		}
-	}
 }
 
 // check says what is wrong with an exchange: with the client itself, which the probe must not disturb, or with its events.
@@ -122,18 +104,16 @@ func (x *exchange) check(client report, events []eveEvent) error {
 		return fmt.Errorf("the client failed: %s", client.Text)
 	}
 	atClient, err := x.find(x.client, client.PID, events)
-	if err != nil && !errors.Is(err, errUntied) {
+	if err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
 	if x.client == x.server {
 		events = without(events, client.PID)
 	}
-	atServer, atServerErr := x.find(x.server, 0, events)
+	atServer, err := x.find(x.server, 0, events)
 	switch {
-	case atServerErr != nil:
-		return fmt.Errorf("server: %w", atServerErr)
 	case err != nil:
-		return fmt.Errorf("client: %w", err)
+		return fmt.Errorf("server: %w", err)
 	case atClient.SrcPort != atServer.SrcPort:
 		return fmt.Errorf("the client's port is %d at the client and %d at the server", atClient.SrcPort, atServer.SrcPort)
 	}
@@ -175,7 +155,7 @@ func (x *exchange) find(exe string, pid int, events []eveEvent) (found *eveEvent
 	case x.size >= 0 && found.HTTP.Length != x.size:
 		return nil, fmt.Errorf("%s has %d bytes, want %d", x.path, found.HTTP.Length, x.size)
 	case found.SrcPort == 0 && found.DestPort == 0:
-		return nil, fmt.Errorf("%s: %w", x.path, errUntied)
+		return nil, fmt.Errorf("%s has no addresses", x.path)
 	case found.SrcIP != x.address || found.DestIP != x.address || found.DestPort != x.port:
 		return nil, fmt.Errorf("%s is from %s port %d to %s port %d, want to %s port %d", x.path, found.SrcIP, found.SrcPort, found.DestIP, found.DestPort, x.address, x.port)
 	case found.Vitrine.Decrypted != "yes" || found.Vitrine.Source != "probe":

@@ -21,9 +21,6 @@ func (v *verdict) print(w io.Writer, kernel string) {
 	var wrong []string
 	for i, err := range v.results {
 		fmt.Fprintf(w, " %s %s", exchanges[i].Name, choose(err == nil, "ok", "FAIL"))
-		if v.untied != nil && v.untied[i] {
-			fmt.Fprint(w, "*")
-		}
 		if err != nil {
 			wrong = append(wrong, exchanges[i].Name+": "+err.Error())
 		}

@@ -62,7 +62,7 @@ func (f *ringFeed) lost() uint64 { return 0 }
 
 func (f *ringFeed) Close() error { return f.reader.Close() }
 
-// perfLookTime is lookTime where connections must be found in /proc before they end.
+// perfLookTime is lookTime where nothing wakes the agent for a new process, which it must look at before it ends.
 const perfLookTime = 2 * time.Millisecond
 
 // perfBuffer is the size of each processor's buffer.

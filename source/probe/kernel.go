@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -13,9 +12,9 @@ import (
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/source/probe/bpf"
+	"github.com/vitrine-ndr/vitrine/source/probe/tracefs"
 )
 
 // Capability is something that the kernel offers or not, and what comes of it.
@@ -56,7 +55,7 @@ func loadKernel(legacy, single bool) (*kernel, error) {
 		}
 	}
 	k.note("ring buffer", k.modern, "a buffer for each processor is used instead: "+why)
-	k.note("type information", k.modern, "connections are looked up in /proc instead: "+why)
+	k.note("type information", k.modern, "the addresses of connections are known once those were read from: "+why)
 	k.note("multi-uprobe", k.multi, "hooks are put one by one, which takes longer")
 	return k, nil
 }
@@ -119,13 +118,30 @@ func (k *kernel) open() (err error) {
 }
 
 // watch attaches the programs that see syscalls, sockets and processes.
-func (k *kernel) watch() error { return withTracefs(k.attachTracepoints) }
+func (k *kernel) watch() error { return tracefs.With(k.attachTracepoints) }
+
+// describeReads tells the programs for kernels without type information where the addresses of sockets are: struct layout of
+// bpf/descriptors.h.
+func (k *kernel) describeReads() error {
+	m := k.programs.Maps["layouts"]
+	if m == nil {
+		return nil
+	}
+	layout, err := tracefs.Offsets("tcp/tcp_rcv_space_adjust", "sport", "dport", "saddr_v6", "daddr_v6")
+	if err != nil {
+		return err
+	}
+	return m.Update(uint32(0), layout, ebpf.UpdateAny)
+}
 
 func (k *kernel) attachTracepoints() error {
+	if err := k.describeReads(); err != nil {
+		return err
+	}
 	for _, p := range tracepoints {
 		program := k.programs.Programs[p.program]
 		if program == nil {
-			continue // the programs for old kernels lack some
+			continue // the programs for other kernels have it
 		}
 		var l link.Link
 		var err error
@@ -181,8 +197,12 @@ func (k *kernel) mute(handle uint64) error {
 // forget drops what the programs remember of processes, calls and connections: it is no longer true once they have looked away. They must
 // not run meanwhile.
 func (k *kernel) forget() error {
-	for _, name := range []string{"processes", "calls", "go_reads", "go_writes", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings"} {
+	for _, name := range []string{"processes", "calls", "go_reads", "go_writes", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings",
+		"reads", "descriptors", "sockets"} {
 		m := k.programs.Maps[name]
+		if m == nil {
+			continue // the programs for other kernels have it
+		}
 		var keys [][]byte
 		var key, value []byte
 		entries := m.Iterate()
@@ -229,6 +249,9 @@ var tracepoints = []struct{ group, name, program string }{
 	{"sched", "sched_process_exec", "process_exec"},
 	{"sched", "sched_process_exit", "process_exit"},
 	{"", "inet_sock_set_state", "socket_state"},
+	{"sock", "inet_sock_set_state", "socket_changed"},
+	{"tcp", "tcp_rcv_space_adjust", "received"},
+	{"syscalls", "sys_enter_close", "enter_close"},
 }
 
 // lossReasons name the counters of what was not told: enum loss of bpf/records.h.
@@ -247,37 +270,4 @@ func (k *kernel) losses() []Loss {
 		}
 	}
 	return list
-}
-
-// tracingDir is where the kernel lists its tracepoints, once that file system is mounted.
-const tracingDir = "/sys/kernel/tracing"
-
-// withTracefs calls f where tracepoints can be found. Where nobody has mounted their file system, as in containers, it is mounted for
-// one thread alone, which ends with f: nobody else sees it, and nothing stays.
-func withTracefs(f func() error) error {
-	for _, dir := range []string{tracingDir, "/sys/kernel/debug/tracing"} {
-		if _, err := os.Stat(dir + "/events"); err == nil {
-			return f()
-		}
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its mount namespace
-		if err := mountTracefs(); err != nil {
-			done <- fmt.Errorf("mount tracefs, as root can do by \"mount -t tracefs tracefs %s\": %w", tracingDir, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
-func mountTracefs() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return err
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return err
-	}
-	return unix.Mount("tracefs", tracingDir, "tracefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 }

@@ -17,8 +17,17 @@ import (
 // TestManyConnections has programs open connections at once, which all move their ciphertext in a way of their own. Each request is told
 // with the port that the program itself says.
 func TestManyConnections(t *testing.T) {
+	testMany(t, probe.Config{})
+}
+
+// TestManyConnectionsOfOldKernels does the same by the ways of kernels that do not describe their types.
+func TestManyConnectionsOfOldKernels(t *testing.T) {
+	testMany(t, probe.Config{Legacy: true})
+}
+
+func testMany(t *testing.T, c probe.Config) {
 	port := nginx(t, newIdentity(t), newSite(t))
-	w := watch(t, probe.Config{})
+	w := watch(t, c)
 	for name, command := range crowds(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

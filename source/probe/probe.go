@@ -60,6 +60,7 @@ type Probe struct {
 	kernel  *kernel       // nil unless it runs
 	scanner *scanner      // likewise
 	stopped chan struct{} // likewise; closed once nobody reads any more
+	losses  []Loss        // in the kernel, once it has ended
 	paused  bool
 }
 
@@ -117,7 +118,7 @@ func (p *Probe) Run(ctx context.Context, sink source.Sink) (err error) {
 		defer p.steering.Unlock()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.kernel, p.scanner = nil, nil
+		p.kernel, p.scanner, p.losses = nil, nil, k.losses()
 	}()
 	if !s.paused {
 		if err := k.watch(); err != nil {
@@ -306,6 +307,7 @@ func (p *Probe) Stats() Stats {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.Losses = p.losses
 	if p.kernel != nil {
 		s.Losses = p.kernel.losses()
 	}

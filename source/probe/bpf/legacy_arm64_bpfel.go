@@ -13,6 +13,14 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type LegacyAddresses struct {
+	_          structs.HostLayout
+	LocalPort  uint16
+	RemotePort uint16
+	Local      [16]uint8
+	Remote     [16]uint8
+}
+
 type LegacyArrival struct {
 	_      structs.HostLayout
 	Socket uint64
@@ -34,6 +42,12 @@ type LegacyCall struct {
 	Flags     uint8
 	Runs      uint32
 	Rest      uint32
+}
+
+type LegacyDescriptor struct {
+	_       structs.HostLayout
+	Process uint32
+	Fd      int32
 }
 
 type LegacyFileKey struct {
@@ -65,6 +79,14 @@ type LegacyHandleKey struct {
 	Process uint64
 }
 
+type LegacyLayout struct {
+	_          structs.HostLayout
+	LocalPort  uint32
+	RemotePort uint32
+	Local      uint32
+	Remote     uint32
+}
+
 type LegacyProcess struct {
 	_         structs.HostLayout
 	Verdict   uint32
@@ -91,9 +113,8 @@ type LegacyScratch struct {
 		Direction uint8
 		Unused    [6]uint8
 	}
-	More [16384]uint8
-	Busy uint32
-	_    [4]byte
+	More  [16384]uint8
+	Users uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -103,19 +124,24 @@ const (
 	LegacyMapAgain                = "again"
 	LegacyMapArrivals             = "arrivals"
 	LegacyMapCalls                = "calls"
+	LegacyMapDescriptors          = "descriptors"
 	LegacyMapEvents               = "events"
 	LegacyMapFiles                = "files"
 	LegacyMapGoReads              = "go_reads"
 	LegacyMapGoWrites             = "go_writes"
 	LegacyMapHandles              = "handles"
+	LegacyMapLayouts              = "layouts"
 	LegacyMapLosses               = "losses"
 	LegacyMapMappings             = "mappings"
 	LegacyMapMuted                = "muted"
 	LegacyMapOwners               = "owners"
 	LegacyMapProcesses            = "processes"
 	LegacyMapReadings             = "readings"
+	LegacyMapReads                = "reads"
 	LegacyMapRoles                = "roles"
 	LegacyMapScratches            = "scratches"
+	LegacyMapSockets              = "sockets"
+	LegacyProgEnterClose          = "enter_close"
 	LegacyProgEnterFreeCall       = "enter_free_call"
 	LegacyProgEnterGoFreeCall     = "enter_go_free_call"
 	LegacyProgEnterGoReadCall     = "enter_go_read_call"
@@ -153,6 +179,8 @@ const (
 	LegacyProgLeavePieces         = "leave_pieces"
 	LegacyProgProcessExec         = "process_exec"
 	LegacyProgProcessExit         = "process_exit"
+	LegacyProgReceived            = "received"
+	LegacyProgSocketChanged       = "socket_changed"
 )
 
 // LoadLegacy returns the embedded CollectionSpec for Legacy.
@@ -197,6 +225,7 @@ type LegacySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LegacyProgramSpecs struct {
+	EnterClose          *ebpf.ProgramSpec `ebpf:"enter_close"`
 	EnterFreeCall       *ebpf.ProgramSpec `ebpf:"enter_free_call"`
 	EnterGoFreeCall     *ebpf.ProgramSpec `ebpf:"enter_go_free_call"`
 	EnterGoReadCall     *ebpf.ProgramSpec `ebpf:"enter_go_read_call"`
@@ -234,28 +263,34 @@ type LegacyProgramSpecs struct {
 	LeavePieces         *ebpf.ProgramSpec `ebpf:"leave_pieces"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
+	Received            *ebpf.ProgramSpec `ebpf:"received"`
+	SocketChanged       *ebpf.ProgramSpec `ebpf:"socket_changed"`
 }
 
 // LegacyMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type LegacyMapSpecs struct {
-	Again     *ebpf.MapSpec `ebpf:"again"`
-	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
-	Calls     *ebpf.MapSpec `ebpf:"calls"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Files     *ebpf.MapSpec `ebpf:"files"`
-	GoReads   *ebpf.MapSpec `ebpf:"go_reads"`
-	GoWrites  *ebpf.MapSpec `ebpf:"go_writes"`
-	Handles   *ebpf.MapSpec `ebpf:"handles"`
-	Losses    *ebpf.MapSpec `ebpf:"losses"`
-	Mappings  *ebpf.MapSpec `ebpf:"mappings"`
-	Muted     *ebpf.MapSpec `ebpf:"muted"`
-	Owners    *ebpf.MapSpec `ebpf:"owners"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Readings  *ebpf.MapSpec `ebpf:"readings"`
-	Roles     *ebpf.MapSpec `ebpf:"roles"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
+	Again       *ebpf.MapSpec `ebpf:"again"`
+	Arrivals    *ebpf.MapSpec `ebpf:"arrivals"`
+	Calls       *ebpf.MapSpec `ebpf:"calls"`
+	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Files       *ebpf.MapSpec `ebpf:"files"`
+	GoReads     *ebpf.MapSpec `ebpf:"go_reads"`
+	GoWrites    *ebpf.MapSpec `ebpf:"go_writes"`
+	Handles     *ebpf.MapSpec `ebpf:"handles"`
+	Layouts     *ebpf.MapSpec `ebpf:"layouts"`
+	Losses      *ebpf.MapSpec `ebpf:"losses"`
+	Mappings    *ebpf.MapSpec `ebpf:"mappings"`
+	Muted       *ebpf.MapSpec `ebpf:"muted"`
+	Owners      *ebpf.MapSpec `ebpf:"owners"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
+	Readings    *ebpf.MapSpec `ebpf:"readings"`
+	Reads       *ebpf.MapSpec `ebpf:"reads"`
+	Roles       *ebpf.MapSpec `ebpf:"roles"`
+	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
+	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
 }
 
 // LegacyVariableSpecs contains global variables before they are loaded into the kernel.
@@ -284,22 +319,26 @@ func (o *LegacyObjects) Close() error {
 //
 // It can be passed to LoadLegacyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LegacyMaps struct {
-	Again     *ebpf.Map `ebpf:"again"`
-	Arrivals  *ebpf.Map `ebpf:"arrivals"`
-	Calls     *ebpf.Map `ebpf:"calls"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Files     *ebpf.Map `ebpf:"files"`
-	GoReads   *ebpf.Map `ebpf:"go_reads"`
-	GoWrites  *ebpf.Map `ebpf:"go_writes"`
-	Handles   *ebpf.Map `ebpf:"handles"`
-	Losses    *ebpf.Map `ebpf:"losses"`
-	Mappings  *ebpf.Map `ebpf:"mappings"`
-	Muted     *ebpf.Map `ebpf:"muted"`
-	Owners    *ebpf.Map `ebpf:"owners"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Readings  *ebpf.Map `ebpf:"readings"`
-	Roles     *ebpf.Map `ebpf:"roles"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
+	Again       *ebpf.Map `ebpf:"again"`
+	Arrivals    *ebpf.Map `ebpf:"arrivals"`
+	Calls       *ebpf.Map `ebpf:"calls"`
+	Descriptors *ebpf.Map `ebpf:"descriptors"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Files       *ebpf.Map `ebpf:"files"`
+	GoReads     *ebpf.Map `ebpf:"go_reads"`
+	GoWrites    *ebpf.Map `ebpf:"go_writes"`
+	Handles     *ebpf.Map `ebpf:"handles"`
+	Layouts     *ebpf.Map `ebpf:"layouts"`
+	Losses      *ebpf.Map `ebpf:"losses"`
+	Mappings    *ebpf.Map `ebpf:"mappings"`
+	Muted       *ebpf.Map `ebpf:"muted"`
+	Owners      *ebpf.Map `ebpf:"owners"`
+	Processes   *ebpf.Map `ebpf:"processes"`
+	Readings    *ebpf.Map `ebpf:"readings"`
+	Reads       *ebpf.Map `ebpf:"reads"`
+	Roles       *ebpf.Map `ebpf:"roles"`
+	Scratches   *ebpf.Map `ebpf:"scratches"`
+	Sockets     *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *LegacyMaps) Close() error {
@@ -307,19 +346,23 @@ func (m *LegacyMaps) Close() error {
 		m.Again,
 		m.Arrivals,
 		m.Calls,
+		m.Descriptors,
 		m.Events,
 		m.Files,
 		m.GoReads,
 		m.GoWrites,
 		m.Handles,
+		m.Layouts,
 		m.Losses,
 		m.Mappings,
 		m.Muted,
 		m.Owners,
 		m.Processes,
 		m.Readings,
+		m.Reads,
 		m.Roles,
 		m.Scratches,
+		m.Sockets,
 	)
 }
 
@@ -333,6 +376,7 @@ type LegacyVariables struct {
 //
 // It can be passed to LoadLegacyObjects or ebpf.CollectionSpec.LoadAndAssign.
 type LegacyPrograms struct {
+	EnterClose          *ebpf.Program `ebpf:"enter_close"`
 	EnterFreeCall       *ebpf.Program `ebpf:"enter_free_call"`
 	EnterGoFreeCall     *ebpf.Program `ebpf:"enter_go_free_call"`
 	EnterGoReadCall     *ebpf.Program `ebpf:"enter_go_read_call"`
@@ -370,10 +414,13 @@ type LegacyPrograms struct {
 	LeavePieces         *ebpf.Program `ebpf:"leave_pieces"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
+	Received            *ebpf.Program `ebpf:"received"`
+	SocketChanged       *ebpf.Program `ebpf:"socket_changed"`
 }
 
 func (p *LegacyPrograms) Close() error {
 	return _LegacyClose(
+		p.EnterClose,
 		p.EnterFreeCall,
 		p.EnterGoFreeCall,
 		p.EnterGoReadCall,
@@ -411,6 +458,8 @@ func (p *LegacyPrograms) Close() error {
 		p.LeavePieces,
 		p.ProcessExec,
 		p.ProcessExit,
+		p.Received,
+		p.SocketChanged,
 	)
 }
 

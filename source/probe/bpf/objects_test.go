@@ -84,3 +84,23 @@ func TestLegacyIsForOldKernels(t *testing.T) {
 		}
 	}
 }
+
+// TestProgramsHaveTheirOwnStack finds programs on uprobes without a tail call: kernels since 6.13 let those share a stack with others that
+// preempt them.
+func TestProgramsHaveTheirOwnStack(t *testing.T) {
+	t.Parallel()
+	for object, load := range map[string]func() (*ebpf.CollectionSpec, error){"modern": LoadModern, "legacy": LoadLegacy} {
+		spec, err := load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, p := range spec.Programs {
+			tailCall := func(ins asm.Instruction) bool {
+				return ins.IsBuiltinCall() && asm.BuiltinFunc(ins.Constant) == asm.FnTailCall
+			}
+			if strings.HasPrefix(p.SectionName, "uprobe/") && !slices.ContainsFunc(p.Instructions, tailCall) {
+				t.Errorf("%s: %s has no tail call", object, name)
+			}
+		}
+	}
+}

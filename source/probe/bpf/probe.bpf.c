@@ -7,6 +7,7 @@
 #include "records.h"
 #include "state.h"
 #include "transport.h"
+#include "descriptors.h"
 #include "socket.h"
 #include "tls.h"
 #include "pieces.h"
@@ -22,6 +23,17 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } again SEC(".maps");
+
+// use_own_stack keeps a program that may be preempted on the stack of its thread. Since 6.13 kernels have a stack for each program and
+// processor instead, for programs on probes that have no tail call: programs on kprobes are not preempted, but those on uprobes are, and
+// then another thread's run spoils what they have there. The call is never made, and takes no time: the kernel knows, and removes it.
+#define use_own_stack(ctx)                                                                                             \
+	do {                                                                                                           \
+		u64 never = 0;                                                                                         \
+		asm volatile("" : "+r"(never));                                                                        \
+		if (never)                                                                                             \
+			bpf_tail_call(ctx, &again, 0);                                                                 \
+	} while (0)
 
 // What functions look like: hooks.Program has the same names.
 #define do_read(ctx) enter(ctx, IN, 0, 0)
@@ -50,6 +62,7 @@ struct {
 	SEC("uprobe/" #NAME)                                                                                           \
 	int enter_##NAME##_call(struct pt_regs *ctx)                                                                   \
 	{                                                                                                              \
+		use_own_stack(ctx);                                                                                    \
 		if (do_##NAME(ctx))                                                                                    \
 			bpf_tail_call(ctx, &again, 1);                                                                 \
 		return 0;                                                                                              \
@@ -101,6 +114,7 @@ int leave_pieces(struct pt_regs *ctx)
 SEC("uprobe/go_copy")
 int go_copy(struct pt_regs *ctx)
 {
+	use_own_stack(ctx);
 	return go_copied(ctx); // of one TLS record: it is never so long that another run is needed
 }
 

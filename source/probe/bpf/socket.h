@@ -135,18 +135,28 @@ static __always_inline int alive(u64 socket)
 	return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE;
 }
 
-// owned tells whether the socket belongs to another connection that is alive.
-static __always_inline int owned(u64 socket, const struct handle_key *by)
+static __always_inline int by_descriptor(u64 socket)
 {
-	struct handle_key *owner = bpf_map_lookup_elem(&owners, &socket);
+	return 0;
+}
 
-	return owner && owner->process == by->process && owner->pointer != by->pointer && bpf_map_lookup_elem(&handles, owner);
+static __always_inline void read_begins(u64 thread, s32 fd)
+{
+}
+
+static __always_inline void read_ends(u64 thread)
+{
 }
 
 #else
 
-// Without the kernel's types a socket is known by its descriptor; the agent looks in /proc.
-#define BY_DESCRIPTOR (1ull << 63)
+// A socket that nothing was read from yet is known by its descriptor, and the agent looks in /proc. Addresses in the kernel are negative.
+#define BY_DESCRIPTOR (1ull << 62)
+
+static __always_inline int by_descriptor(u64 socket)
+{
+	return (s64)socket > 0;
+}
 
 static __always_inline void file_of(s32 fd, struct file_key *key)
 {
@@ -158,12 +168,35 @@ static __always_inline void program_file(struct file_key *key)
 
 static __always_inline u64 socket_of(s32 fd)
 {
+	struct descriptor key = {.process = bpf_get_current_pid_tgid() >> 32, .fd = fd};
+	u64 *socket = bpf_map_lookup_elem(&descriptors, &key);
+
+	if (socket)
+		return *socket;
 	return fd < 3 ? 0 : BY_DESCRIPTOR | (u32)fd;
+}
+
+// bound tells that the role of a socket must be remembered: nothing else tells it.
+static __always_inline int bound(u64 socket)
+{
+	return 1;
 }
 
 static __always_inline void describe(struct tie *t, u64 socket)
 {
+	struct addresses *a = bpf_map_lookup_elem(&sockets, &socket);
+	u8 *role = bpf_map_lookup_elem(&roles, &socket);
+
 	t->socket = socket;
+	if (role)
+		t->role = *role;
+	if (!a)
+		return;
+	t->family = AF_INET6;
+	t->local_port = a->local_port;
+	t->remote_port = a->remote_port;
+	__builtin_memcpy(t->local, a->local, sizeof(t->local));
+	__builtin_memcpy(t->remote, a->remote, sizeof(t->remote));
 }
 
 static __always_inline int last_thread(u64 thread)
@@ -171,14 +204,20 @@ static __always_inline int last_thread(u64 thread)
 	return thread >> 32 == (u32)thread;
 }
 
+// alive tells whether a connection was seen to begin at the address since the last one there was seen to end.
 static __always_inline int alive(u64 socket)
 {
-	return 0;
-}
-
-static __always_inline int owned(u64 socket, const struct handle_key *by)
-{
-	return 0;
+	return bpf_map_lookup_elem(&roles, &socket) != 0;
 }
 
 #endif
+
+// owned tells whether the socket belongs to another connection that is alive.
+static __always_inline int owned(u64 socket, const struct handle_key *by)
+{
+	struct handle_key *owner = bpf_map_lookup_elem(&owners, &socket);
+
+	if (by_descriptor(socket)) // which others may have had: nobody tells when those were closed
+		return 0;
+	return owner && owner->process == by->process && owner->pointer != by->pointer && bpf_map_lookup_elem(&handles, owner);
+}

@@ -24,10 +24,12 @@ static __always_inline int used(struct syscall_enter *ctx, int reads, u64 vector
 	u32 process = thread >> 32;
 	struct process *p;
 
+	if (reads)
+		read_begins(thread, ctx->args[0]);
 	if (call) {
 		s32 fd = ctx->args[0];
 
-		if (!(call->flags & CALL_KNOWN) && (!call->socket || call->flags & CALL_ARRIVED)) {
+		if (!(call->flags & CALL_KNOWN) && (!call->socket || by_descriptor(call->socket) || call->flags & CALL_ARRIVED)) {
 			u64 socket = socket_of(fd);
 
 			if (socket) {
@@ -60,6 +62,7 @@ static __always_inline int arrived(struct syscall_exit *ctx)
 	struct arrival a = {};
 	u8 head[3] = {};
 
+	read_ends(thread);
 	if (!found)
 		return 0;
 	r = *found;
@@ -190,25 +193,21 @@ int process_exit(void *ctx)
 	return 0;
 }
 
-#ifndef LEGACY
-
-// include/trace/events/sock.h: TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
-SEC("raw_tracepoint/inet_sock_set_state")
-int socket_state(struct bpf_raw_tracepoint_args *ctx)
+// changed takes a change of a TCP connection's state.
+static __always_inline int changed(void *ctx, u64 socket, u64 before, u64 after)
 {
-	u64 socket = ctx->args[0];
 	struct record head = {.kind = KIND_HANGUP};
 	struct handle_key *owner;
 	struct handle *h;
 	u8 role = ROLE_UNKNOWN;
 
-	if (ctx->args[2] == TCP_SYN_SENT && bound(socket))
+	if (after == TCP_SYN_SENT && bound(socket))
 		role = ROLE_CLIENT; // else role_of tells
-	else if (ctx->args[1] == TCP_SYN_RECV && ctx->args[2] == TCP_ESTABLISHED)
+	else if (before == TCP_SYN_RECV && after == TCP_ESTABLISHED)
 		role = ROLE_SERVER;
 	if (role)
 		bpf_map_update_elem(&roles, &socket, &role, BPF_ANY);
-	if (ctx->args[2] != TCP_CLOSE)
+	if (after != TCP_CLOSE)
 		return 0;
 	bpf_map_delete_elem(&roles, &socket);
 	owner = bpf_map_lookup_elem(&owners, &socket);
@@ -227,6 +226,34 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx)
 	}
 	bpf_map_delete_elem(&owners, &socket);
 	return 0;
+}
+
+#ifndef LEGACY
+
+// include/trace/events/sock.h: TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)
+SEC("raw_tracepoint/inet_sock_set_state")
+int socket_state(struct bpf_raw_tracepoint_args *ctx)
+{
+	return changed(ctx, ctx->args[0], ctx->args[1], ctx->args[2]);
+}
+
+#else
+
+struct state_change {
+	u64 common;
+	u64 socket;
+	u32 before, after;
+};
+
+// The same in its stable form: before 5.2, raw tracepoints that interrupt one another may spoil what each of them sends.
+SEC("tracepoint/sock/inet_sock_set_state")
+int socket_changed(struct state_change *ctx)
+{
+	u64 socket = ctx->socket;
+
+	if (ctx->after == TCP_CLOSE)
+		bpf_map_delete_elem(&sockets, &socket);
+	return changed(ctx, socket, ctx->before, ctx->after);
 }
 
 #endif

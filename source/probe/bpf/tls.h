@@ -132,6 +132,17 @@ static __always_inline void ended(void *ctx, struct handle *h, const struct hand
 		lose(LOSS_NOTICE, 1);
 }
 
+// same_descriptor tells whether the socket of a connection is only named in another way than before. What was named by its descriptor
+// was in use before the probe was, and is named as well as others once it is read from.
+static __always_inline int same_descriptor(struct handle *h, u64 socket)
+{
+	if (!h->socket || h->hung_up || by_descriptor(h->socket) == by_descriptor(socket))
+		return 0;
+	if (by_descriptor(h->socket))
+		h->socket = socket;
+	return 1;
+}
+
 // tie tells the agent which socket a connection has. With another socket it is another connection: some programs use their TLS objects
 // again, or the memory of one. A socket that was closed and is alive is another one too, at the same address.
 static __always_inline void tie(void *ctx, struct handle *h, const struct handle_key *key, u64 socket, s32 fd)
@@ -140,6 +151,8 @@ static __always_inline void tie(void *ctx, struct handle *h, const struct handle
 	struct tie t = {.fd = fd};
 
 	if (h->socket == socket && !(h->hung_up && alive(socket)))
+		return;
+	if (same_descriptor(h, socket))
 		return;
 	if (h->socket) {
 		ended(ctx, h, key);
@@ -262,7 +275,8 @@ static __always_inline int finish(struct pt_regs *ctx)
 	if (!h)
 		goto end;
 	if (!call->result) {
-		settle(ctx, call, &key, h);
+		if (result > 0 || !by_descriptor(call->socket))
+			settle(ctx, call, &key, h);
 		if (call->flags & CALL_WINDOW || result <= 0)
 			goto end;
 		call->result = result;

@@ -124,16 +124,39 @@ struct {
 struct scratch {
 	struct record head;
 	u8 more[CHUNK];
-	u32 busy;
+	u64 users;
 };
 
-// A record is put together here. Programs of old kernels are never interrupted by one another; where they are, busy tells.
+// A record is put together in one of these. Programs of old kernels are never interrupted by one another; kernels that let them be
+// preempted need another one for each that waits.
+#define SCRATCHES 4
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SCRATCHES);
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratches SEC(".maps");
+
+// claim returns a scratch that nobody else on this processor uses, or 0. Old kernels have no other atomic operation than addition.
+static __always_inline struct scratch *claim(void)
+{
+	struct scratch *s;
+
+#pragma unroll
+	for (u32 i = 0; i < SCRATCHES; i++) {
+		u32 key = i;
+
+		s = bpf_map_lookup_elem(&scratches, &key);
+		if (!s)
+			return 0;
+		__sync_fetch_and_add(&s->users, 1);
+		if (*(volatile u64 *)&s->users == 1)
+			return s;
+		__sync_fetch_and_add(&s->users, -1);
+	}
+	return 0;
+}
 
 #define read_user(to, n, from) bpf_probe_read(to, n, from)
 
@@ -151,14 +174,12 @@ static __always_inline int notice(void *ctx, const struct record *head, const st
 
 static __always_inline void send_rest(void *ctx, struct record *head, u64 from, u64 n)
 {
-	u32 zero = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct scratch *s;
 
-	if (!s || s->busy || n == 0 || n > CHUNK) {
+	if (n == 0 || n > CHUNK || !(s = claim())) {
 		lose(LOSS_FULL, n);
 		return;
 	}
-	s->busy = 1;
 	head->length = n;
 	__builtin_memcpy(&s->head, head, sizeof(*head));
 	asm volatile("" : "+r"(n)); // as in send_in
@@ -169,7 +190,7 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 		lose(LOSS_FAULT, n);
 	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + n))
 		lose(LOSS_FULL, n);
-	s->busy = 0;
+	__sync_fetch_and_add(&s->users, -1);
 }
 
 static __always_inline void send_full(void *ctx, struct record *head, u64 from)
