@@ -6,10 +6,12 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/source/probe/hooks"
 )
 
@@ -125,4 +127,72 @@ func (a attachment) detach() error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// hookAll puts hooks into the files that should have them and have none. Valid iff mu is held.
+func (s *scanner) hookAll() {
+	for _, l := range s.files {
+		if s.hook(l) {
+			s.coverUsers(l)
+		}
+	}
+}
+
+// wanted tells whether a file should have hooks: one of the host, which processes to come may use, or one of whose processes the filter takes
+// some. Programs that bring their own TLS and are left out pay for nothing. Valid iff mu is held.
+func (s *scanner) wanted(l *library) bool {
+	if l.permanent {
+		return true
+	}
+	for pid := range l.users {
+		if !s.programs.excluded(s.programs.of(pid)) {
+			return true
+		}
+	}
+	return false
+}
+
+// hook puts hooks into a file that should have them and has none, and reports whether that was so. Valid iff mu is held.
+func (s *scanner) hook(l *library) bool {
+	if s.paused || l.file == nil || l.hooks != nil || !s.wanted(l) {
+		return false
+	}
+	begun := time.Now()
+	a, err := s.kernel.attach(l.file, l.found)
+	if err != nil {
+		if l.reason == "" { // for the first time
+			s.log.Warn("a library can't be hooked", "path", l.path, "err", err)
+		}
+		l.obstacle = obstacle{reason: event.AttachFailed, detail: err.Error()}
+		return true
+	}
+	l.hooks = a
+	l.obstacle = obstacle{}
+	s.log.Debug("hooked", "path", l.path, "library", l.name, "version", l.version, "took", time.Since(begun))
+	return true
+}
+
+// refilter puts hooks where a new filter wants some, and takes them out where it wants none. Valid iff mu is held.
+func (s *scanner) refilter() {
+	s.hookAll()
+	for _, l := range s.files {
+		if l.hooks != nil && !s.wanted(l) {
+			s.unhook(l)
+		}
+	}
+}
+
+// unhook takes the hooks out of a file. Valid iff mu is held.
+func (s *scanner) unhook(l *library) {
+	if err := l.hooks.detach(); err != nil {
+		s.log.Warn("hooks were not taken out cleanly", "path", l.path, "err", err)
+	}
+	l.hooks = nil
+}
+
+// release takes the hooks out of a file and closes it. Valid iff mu is held.
+func (s *scanner) release(l *library) {
+	s.unhook(l)
+	l.file.Close()
+	l.file = nil
 }
