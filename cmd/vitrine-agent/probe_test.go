@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
@@ -21,7 +23,7 @@ func TestProbeCommand(t *testing.T) {
 	agent, address := buildAgent(t), serveTLS(t)
 	for name, test := range map[string]func(t *testing.T, agent, address string){
 		"table": probePrintsTable, "eve": probePrintsEVE, "one process": probeWatchesOneProcess, "output closed": probeOutputClosed,
-		"mistakes": probeMistakes, "over budget": probeOverBudget,
+		"mistakes": probeMistakes, "over budget": probeOverBudget, "late": probeLooksLate,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +122,28 @@ func probePrintsEVE(t *testing.T, agent, address string) {
 	}
 	if sides["client"] != 1 || sides["server"] != 1 {
 		t.Errorf("requests by side: %v", sides)
+	}
+}
+
+// probeLooksLate has a program end before the probe can look at it: on a busy machine, many do. The kernel has kept its path, and its plaintext.
+func probeLooksLate(t *testing.T, agent, address string) {
+	r := begin(t, agent, "-o", "json", "--exe", "*/curl")
+	if err := r.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	pid := get(t, address, "/before-anybody-looks")
+	if err := r.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request is told", func() bool { return strings.Contains(r.stdout.String(), "/before-anybody-looks") })
+	for line := range strings.Lines(r.end(t)) {
+		var record event.Record
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		if p := record.Process; record.HTTP != nil && (p.PID != pid || p.Name != "curl" || p.Exe != testkit.Need(t, "curl") || record.HTTP.Status != 200) {
+			t.Errorf("told of %+v: %s", p, line)
+		}
 	}
 }
 

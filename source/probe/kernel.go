@@ -189,6 +189,16 @@ func (k *kernel) judge(pid int, verdict uint32) error {
 	return m.Update(key, &e, ebpf.UpdateAny)
 }
 
+// executed returns the path of the program that a process was made to run last, or "" if that is not known: the kernel remembers it beyond
+// the end of the process.
+func (k *kernel) executed(pid int) string {
+	var path [128]byte // struct path
+	if err := k.programs.Maps["executed"].Lookup(uint32(pid), &path); err != nil || path[len(path)-2] != 0 {
+		return ""
+	}
+	return cString(path[:])
+}
+
 // mute has the kernel pass over a connection.
 func (k *kernel) mute(handle uint64) error {
 	return k.programs.Maps["muted"].Update(handle, uint8(1), ebpf.UpdateAny)

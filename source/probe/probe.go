@@ -106,7 +106,7 @@ func (p *Probe) Run(ctx context.Context, sink source.Sink) (err error) {
 	if err := k.passOver(); err != nil {
 		return err
 	}
-	p.programs.enforce(func(pid int, v filter.Verdict) { p.judge(k, pid, v) })
+	p.programs.enforce(func(pid int, v filter.Verdict) { p.judge(k, pid, v) }, k.executed)
 	s := p.newScanner(k)
 	defer s.close()
 	p.mu.Lock()

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"path"
 	"sync"
 	"sync/atomic"
 
@@ -25,10 +26,14 @@ type program struct {
 
 // name fills in what the kernel told of a process that had ended before it could be looked at.
 func (p *program) name(t *tie) {
-	if !p.known && t.name != "" {
-		p.facts = &flow.Process{PID: p.pid, Name: t.name, UID: t.uid}
-		p.known = true
+	if p.known || t.name == "" {
+		return
 	}
+	facts := &flow.Process{PID: p.pid, Name: t.name, UID: t.uid}
+	if t.name == p.facts.Name { // else it has forked since, or names itself otherwise
+		facts.Exe = p.facts.Exe
+	}
+	p.facts, p.known = facts, true
 }
 
 // programs remembers processes, and what the filter says of them.
@@ -40,17 +45,21 @@ type programs struct {
 	filter *filter.Filter
 	rules  int                             // counts filters
 	judge  func(pid int, v filter.Verdict) // tells the kernel
+	path   func(pid int) string            // asks the kernel for the program of a process that has ended
 }
 
 func newPrograms(table *process.Table, f *filter.Filter) *programs {
-	return &programs{table: table, byPID: map[int]*program{}, filter: f, judge: func(int, filter.Verdict) {}}
+	return &programs{
+		table: table, byPID: map[int]*program{}, filter: f,
+		judge: func(int, filter.Verdict) {}, path: func(int) string { return "" },
+	}
 }
 
-// enforce has the verdicts on processes told to the kernel from now on.
-func (ps *programs) enforce(judge func(pid int, v filter.Verdict)) {
+// enforce has the verdicts on processes told to the kernel from now on, which is asked about those that have ended.
+func (ps *programs) enforce(judge func(pid int, v filter.Verdict), path func(pid int) string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.judge = judge
+	ps.judge, ps.path = judge, path
 	for _, p := range ps.byPID {
 		judge(p.pid, p.decision.Verdict)
 	}
@@ -126,8 +135,17 @@ func (ps *programs) look(pid int) *program {
 	p := &program{pid: pid, facts: &flow.Process{PID: pid}}
 	if found, err := ps.table.Read(pid); err == nil {
 		p.facts, p.container, p.known = found.Facts, found.Container, true
+	} else if p.facts.Exe = ps.path(pid); p.facts.Exe != "" {
+		p.facts.Name = commandName(p.facts.Exe)
 	}
 	return p
+}
+
+// commandName returns what the kernel calls a process that runs a program: TASK_COMM_LEN of include/linux/sched.h.
+func commandName(program string) string {
+	const most = 15
+	name := path.Base(program)
+	return name[:min(len(name), most)]
 }
 
 // forget drops a process that has ended, or that runs another program now.

@@ -87,6 +87,11 @@ type LegacyLayout struct {
 	Remote     uint32
 }
 
+type LegacyPath struct {
+	_    structs.HostLayout
+	Text [128]int8
+}
+
 type LegacyProcess struct {
 	_         structs.HostLayout
 	Verdict   uint32
@@ -126,6 +131,7 @@ const (
 	LegacyMapCalls                = "calls"
 	LegacyMapDescriptors          = "descriptors"
 	LegacyMapEvents               = "events"
+	LegacyMapExecuted             = "executed"
 	LegacyMapFiles                = "files"
 	LegacyMapGoReads              = "go_reads"
 	LegacyMapGoWrites             = "go_writes"
@@ -276,6 +282,7 @@ type LegacyMapSpecs struct {
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
+	Executed    *ebpf.MapSpec `ebpf:"executed"`
 	Files       *ebpf.MapSpec `ebpf:"files"`
 	GoReads     *ebpf.MapSpec `ebpf:"go_reads"`
 	GoWrites    *ebpf.MapSpec `ebpf:"go_writes"`
@@ -324,6 +331,7 @@ type LegacyMaps struct {
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Descriptors *ebpf.Map `ebpf:"descriptors"`
 	Events      *ebpf.Map `ebpf:"events"`
+	Executed    *ebpf.Map `ebpf:"executed"`
 	Files       *ebpf.Map `ebpf:"files"`
 	GoReads     *ebpf.Map `ebpf:"go_reads"`
 	GoWrites    *ebpf.Map `ebpf:"go_writes"`
@@ -348,6 +356,7 @@ func (m *LegacyMaps) Close() error {
 		m.Calls,
 		m.Descriptors,
 		m.Events,
+		m.Executed,
 		m.Files,
 		m.GoReads,
 		m.GoWrites,

@@ -65,6 +65,11 @@ type ModernHandleKey struct {
 	Process uint64
 }
 
+type ModernPath struct {
+	_    structs.HostLayout
+	Text [128]int8
+}
+
 type ModernProcess struct {
 	_         structs.HostLayout
 	Verdict   uint32
@@ -86,6 +91,7 @@ const (
 	ModernMapArrivals             = "arrivals"
 	ModernMapCalls                = "calls"
 	ModernMapEvents               = "events"
+	ModernMapExecuted             = "executed"
 	ModernMapFiles                = "files"
 	ModernMapGoReads              = "go_reads"
 	ModernMapGoWrites             = "go_writes"
@@ -229,6 +235,7 @@ type ModernMapSpecs struct {
 	Arrivals  *ebpf.MapSpec `ebpf:"arrivals"`
 	Calls     *ebpf.MapSpec `ebpf:"calls"`
 	Events    *ebpf.MapSpec `ebpf:"events"`
+	Executed  *ebpf.MapSpec `ebpf:"executed"`
 	Files     *ebpf.MapSpec `ebpf:"files"`
 	GoReads   *ebpf.MapSpec `ebpf:"go_reads"`
 	GoWrites  *ebpf.MapSpec `ebpf:"go_writes"`
@@ -272,6 +279,7 @@ type ModernMaps struct {
 	Arrivals  *ebpf.Map `ebpf:"arrivals"`
 	Calls     *ebpf.Map `ebpf:"calls"`
 	Events    *ebpf.Map `ebpf:"events"`
+	Executed  *ebpf.Map `ebpf:"executed"`
 	Files     *ebpf.Map `ebpf:"files"`
 	GoReads   *ebpf.Map `ebpf:"go_reads"`
 	GoWrites  *ebpf.Map `ebpf:"go_writes"`
@@ -291,6 +299,7 @@ func (m *ModernMaps) Close() error {
 		m.Arrivals,
 		m.Calls,
 		m.Events,
+		m.Executed,
 		m.Files,
 		m.GoReads,
 		m.GoWrites,

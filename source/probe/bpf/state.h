@@ -23,6 +23,19 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
+// path is that of a program, cut off where it is longer.
+struct path {
+	char text[128];
+};
+
+// What processes were made to run last, for the agent if they end before it looks.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32); // tgid
+	__type(value, struct path);
+} executed SEC(".maps");
+
 // call is a TLS call that a thread is in.
 struct call {
 	u64 handle; // SSL *, gnutls_session_t, PRFileDesc * or *tls.Conn; 0: the thread is in none now

@@ -163,13 +163,22 @@ int exit_mmap(struct syscall_exit *ctx)
 	return 0;
 }
 
+// include/trace/events/sched.h
+struct exec {
+	u64 common;
+	u32 filename; // the lower half is where it is in this record
+};
+
 SEC("tracepoint/sched/sched_process_exec")
-int process_exec(void *ctx)
+int process_exec(struct exec *ctx)
 {
 	u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct file_key file = {};
+	struct path path = {};
 	int known = !bpf_map_delete_elem(&processes, &process); // by facts that are no longer true
 
+	read_text(path.text, sizeof(path.text), (void *)ctx + (ctx->filename & 0xffff));
+	bpf_map_update_elem(&executed, &process, &path, BPF_ANY);
 	program_file(&file);
 	if (known || !is_plain(&file))
 		tell_of_file(ctx, KIND_EXEC, process, &file);

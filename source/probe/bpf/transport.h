@@ -17,6 +17,7 @@ struct {
 } events SEC(".maps");
 
 #define read_user(to, n, from) bpf_probe_read_user(to, n, from)
+#define read_text(to, n, from) bpf_probe_read_kernel_str(to, n, from)
 
 // wakeup asks to wake the agent once WAKE is passed. Far beyond that it is awake, and records would pay for nothing.
 static __always_inline u64 wakeup(void)
@@ -159,6 +160,7 @@ static __always_inline struct scratch *claim(void)
 }
 
 #define read_user(to, n, from) bpf_probe_read(to, n, from)
+#define read_text(to, n, from) bpf_probe_read_str(to, n, from)
 
 static __always_inline int plain_notice(void *ctx, struct record *head, int urgent)
 {
