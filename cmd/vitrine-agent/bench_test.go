@@ -3,7 +3,6 @@ package main_test
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ import (
 )
 
 // rounds is how often each measurement is taken with the probe and without, in turn.
-const rounds = 3
+const rounds = 5
 
 // BenchmarkSessions makes new TLS connections to nginx at a steady rate, each with one small request. It tells the share of a core that
 // the agent uses, which sees both nginx and the client, its memory, what nginx uses more, and the time of the slowest hundredth.
@@ -49,12 +48,12 @@ func BenchmarkSessions(b *testing.B) {
 				events := a.stop(b)
 				seen = append(seen, 100*float64(events)/float64(2*load.done))
 			}
-			b.ReportMetric(median(reached), "sessions/s")
-			b.ReportMetric(median(agentCPU), "agent-%core")
-			b.ReportMetric(median(memory), "agent-MB")
-			b.ReportMetric(median(nginxWithout), "nginx-%core")
-			b.ReportMetric(100*(median(nginxWith)/median(nginxWithout)-1), "nginx-%more")
-			b.ReportMetric(100*(median(p99With)/median(p99Without)-1), "p99-%more")
+			b.ReportMetric(testkit.Median(reached), "sessions/s")
+			b.ReportMetric(testkit.Median(agentCPU), "agent-%core")
+			b.ReportMetric(testkit.Median(memory), "agent-MB")
+			b.ReportMetric(testkit.Median(nginxWithout), "nginx-%core")
+			b.ReportMetric(100*(testkit.Median(nginxWith)/testkit.Median(nginxWithout)-1), "nginx-%more")
+			b.ReportMetric(100*(testkit.Median(p99With)/testkit.Median(p99Without)-1), "p99-%more")
 			b.ReportMetric(slices.Min(seen), "seen-%")
 		})
 	}
@@ -77,8 +76,8 @@ func BenchmarkThroughput(b *testing.B) {
 				with = append(with, load(b))
 				a.stop(b)
 			}
-			b.ReportMetric(median(without), "MB/s")
-			b.ReportMetric(100*(1-median(with)/median(without)), "%less")
+			b.ReportMetric(testkit.Median(without), "MB/s")
+			b.ReportMetric(100*(1-testkit.Median(with)/testkit.Median(without)), "%less")
 		})
 	}
 }
@@ -97,11 +96,6 @@ func BenchmarkPlaintext(b *testing.B) {
 }
 
 func per(cpu, took time.Duration) float64 { return 100 * cpu.Seconds() / took.Seconds() }
-
-func median(v []float64) float64 {
-	slices.SortFunc(v, cmp.Compare[float64])
-	return v[len(v)/2]
-}
 
 func buildAgent(t testing.TB) string {
 	t.Helper()

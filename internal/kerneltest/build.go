@@ -19,7 +19,7 @@ var guestPackages = []string{"curl", "openssl", "nginx-light", "python3", "wget"
 
 // watch is the probe with all that it can tell. Its budget and its low priority are out of force: an emulated core is too slow for them,
 // and the only one.
-var watch = []string{agent, "probe", "-o", "eve", "--coverage", "--stats", "--max-cpu", "1000", "--nice", "0"}
+var watch = []string{agent, "probe", "-o", "eve", "--coverage", "--stats", "--max-cpu", "1000"}
 
 // runs are the starts of the probe on each kernel: as it comes, and by the ways of kernels before 5.8 and without BTF.
 var runs = []run{

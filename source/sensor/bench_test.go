@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,9 +145,9 @@ func BenchmarkVersusTshark(b *testing.B) {
 		}
 	}
 	gbits := 8 * float64(len(r.file)) / 1e9
-	b.ReportMetric(gbits/median(ours).Seconds(), "Gbit/s")
-	b.ReportMetric(gbits/median(theirs).Seconds(), "tshark-Gbit/s")
-	b.ReportMetric(float64(median(theirs))/float64(median(ours)), "times-tshark")
+	b.ReportMetric(gbits/testkit.Median(ours).Seconds(), "Gbit/s")
+	b.ReportMetric(gbits/testkit.Median(theirs).Seconds(), "tshark-Gbit/s")
+	b.ReportMetric(float64(testkit.Median(theirs))/float64(testkit.Median(ours)), "times-tshark")
 }
 
 func timed(f func()) time.Duration {
@@ -157,7 +156,3 @@ func timed(f func()) time.Duration {
 	return time.Since(start)
 }
 
-func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return d[len(d)/2]
-}
