@@ -155,4 +155,3 @@ func timed(f func()) time.Duration {
 	f()
 	return time.Since(start)
 }
-
