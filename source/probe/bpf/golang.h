@@ -72,7 +72,7 @@ static __always_inline int go_begin(struct pt_regs *ctx)
 	return 0;
 }
 
-// go_tell tells what a connection moves. It returns 1 if the program is to run again to tell the rest.
+// go_tell tells what a connection moves. It returns 1 if another program is to tell it, being long.
 static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, u64 buffer, u64 n)
 {
 	u64 thread = bpf_get_current_pid_tgid(), socket;
@@ -96,9 +96,10 @@ static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, 
 			return 0;
 		tie(ctx, h, &key, socket, fd);
 	}
-	if (!tell(ctx, &call, &key, h, buffer))
-		return 0;
-	return !bpf_map_update_elem(&go_writes, &thread, &call, BPF_ANY);
+	if (n > CHUNK)
+		return !bpf_map_update_elem(&go_writes, &thread, &call, BPF_ANY);
+	tell_short(ctx, &call, &key, h, buffer);
+	return 0;
 }
 
 // go_write is the entry of Write. What it will write is told at once: before it returns, another goroutine may have read the answer. That a
@@ -124,8 +125,8 @@ static __always_inline int go_copied(struct pt_regs *ctx)
 	return go_tell(ctx, conn, IN, GO_ARG2(ctx), GO_ARG3(ctx));
 }
 
-// go_rest goes on with a long write.
-static __always_inline int go_rest(struct pt_regs *ctx)
+// go_long tells a long write.
+static __always_inline int go_long(struct pt_regs *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
 	struct call *call = bpf_map_lookup_elem(&go_writes, &thread);

@@ -121,7 +121,7 @@ int go_copy(struct pt_regs *ctx)
 SEC("uprobe/go_again")
 int go_again(struct pt_regs *ctx)
 {
-	if (go_rest(ctx))
+	if (go_long(ctx))
 		bpf_tail_call(ctx, &again, 1);
 	return 0;
 }

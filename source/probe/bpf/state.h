@@ -92,7 +92,7 @@ struct {
 	__type(value, u64);
 } go_reads SEC(".maps");
 
-// Writes of which one run of a program could not tell all.
+// Long writes, which take a program of their own.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);

@@ -182,31 +182,64 @@ static __always_inline void omit(void *ctx, struct record *head, u32 reason, u64
 		lose(LOSS_NOTICE, 1);
 }
 
+// due fills in the head of what is left of a call's result, and returns how much that is: 0 if the filter leaves the connection out.
+static __always_inline u64 due(struct call *call, const struct handle_key *key, struct handle *h, struct record *head)
+{
+	u64 left = call->result - call->sent, in = call->direction & 1, out = in ^ 1;
+
+	asm volatile("" : "+r"(out)); // old kernels don't know the bounds of ^, and the compiler does
+	out &= 1;
+	head->kind = KIND_DATA;
+	head->process = key->process;
+	head->direction = call->direction;
+	head->handle = h->id;
+	head->position[0] = h->position[in];
+	head->position[1] = h->position[out];
+	if (call->flags & CALL_ASK && bpf_map_lookup_elem(&muted, &head->handle)) {
+		h->position[in] += left;
+		return 0;
+	}
+	head->time = bpf_ktime_get_ns();
+	return left;
+}
+
+// shorten cuts off what there is no room for. It shows as a gap by the position of what comes next.
+static __always_inline u64 shorten(u64 n)
+{
+	if (n <= HEAD || !crowded())
+		return n;
+	lose(LOSS_FULL, n - HEAD);
+	return HEAD;
+}
+
+// tell_short is tell for a result of one record at most.
+static __always_inline void tell_short(void *ctx, struct call *call, const struct handle_key *key, struct handle *h, u64 buffer)
+{
+	struct record head = {};
+	u64 n = due(call, key, h, &head);
+
+	if (n == 0 || n > CHUNK)
+		return;
+	h->position[call->direction & 1] += n;
+	send_rest(ctx, &head, buffer, shorten(n));
+}
+
 // tell sends what is left of a call's result, in pieces. What can't be sent shows as a gap by the position of what comes next.
 // It returns how much is left when one run of a program has sent as much as it may.
 static __always_inline u64 tell(void *ctx, struct call *call, const struct handle_key *key, struct handle *h, u64 buffer)
 {
-	struct record head = {.kind = KIND_DATA, .process = key->process, .direction = call->direction, .handle = h->id};
-	u64 left = call->result - call->sent, from = buffer + call->sent;
-	u64 in = call->direction & 1, out = in ^ 1;
+	struct record head = {};
+	u64 left = due(call, key, h, &head), from = buffer + call->sent, in = call->direction & 1;
 
-	asm volatile("" : "+r"(out)); // old kernels don't know the bounds of ^, and the compiler does
-	out &= 1;
-	head.position[0] = h->position[in];
-	head.position[1] = h->position[out];
-	if (call->flags & CALL_ASK && bpf_map_lookup_elem(&muted, &head.handle)) {
-		h->position[in] += left;
+	if (left == 0)
 		return 0;
-	}
-	head.time = bpf_ktime_get_ns();
 	if (call->flags & CALL_FILE) {
 		omit(ctx, &head, LOSS_FILE, left);
 		h->position[in] += left;
 		return 0;
 	}
-	if (left > HEAD && crowded()) {
+	if (shorten(left) < left) {
 		send_rest(ctx, &head, from, HEAD);
-		lose(LOSS_FULL, left - HEAD); // shows by the position of what comes next
 		h->position[in] += left;
 		return 0;
 	}
