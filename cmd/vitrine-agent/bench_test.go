@@ -227,6 +227,7 @@ func cpuOf(t testing.TB, pid int) time.Duration {
 // benchShop is nginx with one worker.
 type benchShop struct {
 	address string
+	port    string
 	worker  int
 }
 
@@ -244,6 +245,7 @@ func newBenchShop(t testing.TB) *benchShop {
 	}
 	l.Close()
 	s := &benchShop{address: l.Addr().String()}
+	_, s.port, _ = net.SplitHostPort(s.address)
 	run := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem")
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("openssl: %v: %s", err, out)
@@ -252,9 +254,9 @@ func newBenchShop(t testing.TB) *benchShop {
 events { worker_connections 8192; }
 http {
 	access_log off; keepalive_requests 10000000; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-	server { listen %[2]s ssl backlog=8192; ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem; root %[1]s; location /ok { return 200 "fine"; } }
+	server { listen %[2]s ssl backlog=8192; %[3]s ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem; root %[1]s; location /ok { return 200 "fine"; } }
 }
-`, dir, s.address)
+`, dir, s.address, s.more())
 	if err := os.WriteFile(dir+"/nginx.conf", []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +277,20 @@ http {
 		}
 	}
 	return s
+}
+
+// shopAddresses is at how many addresses nginx listens: for so many connections, one has too few ports.
+const shopAddresses = 8
+
+// at returns one of the addresses.
+func (s *benchShop) at(i int) string { return fmt.Sprintf("127.0.0.%d:%s", 1+i%shopAddresses, s.port) }
+
+// more has nginx listen at all but the first.
+func (s *benchShop) more() (lines string) {
+	for i := range shopAddresses - 1 {
+		lines += "listen " + s.at(i+1) + " ssl backlog=8192; "
+	}
+	return lines
 }
 
 func (s *benchShop) cpu(t testing.TB) time.Duration { return cpuOf(t, s.worker) }
@@ -299,7 +315,7 @@ func (s *benchShop) sessions(t testing.TB, rate int, long time.Duration) session
 		time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 		wg.Go(func() {
 			start := time.Now()
-			c, err := tls.Dial("tcp", s.address, cfg)
+			c, err := tls.Dial("tcp", s.at(i), cfg)
 			if err != nil {
 				failed.Add(1)
 				return

@@ -88,7 +88,10 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 	w := &printer{out: out}
 	w.host, _ = os.Hostname() // an event without the name of its agent is an event all the same
 	cfg := probe.Config{Filter: filter.FromFlags(o.pids, o.exes), Seed: flow.NewSeed(), Legacy: o.legacy}
-	cfg.Ready = func() { fmt.Fprintln(os.Stderr, "vitrine-agent: watching; stop with Ctrl-C") }
+	cfg.Ready = func() {
+		fmt.Fprintln(os.Stderr, "vitrine-agent: watching; stop with Ctrl-C")
+		debug.SetGCPercent(gcPercent) // not before: what the start takes is soon given back
+	}
 	if o.coverage {
 		cfg.Coverage = w.coverage
 	}
@@ -122,7 +125,6 @@ const gcPercent = 300
 // to wake threads on others costs them and it more than it gains.
 func keepSmall(nice int, log *slog.Logger) {
 	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(gcPercent)
 	if err := governor.Yield(nice); err != nil {
 		log.Warn("the probe competes with other programs on equal terms", "err", err)
 	}
