@@ -35,6 +35,7 @@ type Record struct {
 	Process   *flow.Process   `json:"process,omitempty" doc:"The local program"`
 	Local     flow.Side       `json:"local,omitempty" enum:"client,server" doc:"Which side of the connection the local program is"`
 	Container *flow.Container `json:"container,omitempty" doc:"The container of the program"`
+	Policy    *flow.Policy    `json:"policy,omitempty" doc:"What the gateway decided about the connection"`
 
 	HTTP      *HTTP      `json:"http,omitempty"`
 	DNS       *DNS       `json:"dns,omitempty"`
@@ -55,7 +56,7 @@ func (e *Event) Record() *Record {
 	if c := e.Conn; c != nil {
 		r.ConnID, r.CommunityID, r.Proto = c.ID, c.Tuple.CommunityID(), c.Tuple.Proto.String()
 		r.Client, r.Server, r.Interface = c.Tuple.Client, c.Tuple.Server, c.Interface
-		r.TLS, r.Process, r.Local, r.Container = c.TLS, c.Process, c.Local, c.Container
+		r.TLS, r.Process, r.Local, r.Container, r.Policy = c.TLS, c.Process, c.Local, c.Container, c.Policy
 		if c.TLS != nil {
 			r.Decryption = c.Decryption
 		}

@@ -154,6 +154,9 @@ type Conn struct {
 	Local Side
 	// Container is where Process runs, nil on the host itself. Set once.
 	Container *Container
+	// Policy is what was decided about the connection. Nil where nothing was to be decided; else the gateway replaces it by a new value, and
+	// never changes one that it has set.
+	Policy *Policy
 	// Told says that another vantage point of the same machine tells of the connection as a whole: here only its transactions count.
 	Told bool
 }

@@ -14,6 +14,7 @@ type TLS struct {
 	JA4            string       `json:"ja4,omitempty" doc:"JA4 fingerprint of the ClientHello"`
 	Resumed        bool         `json:"resumed,omitempty" doc:"The session was resumed"`
 	Certificate    *Certificate `json:"certificate,omitempty" doc:"The server's certificate, where it was seen"`
+	Fault          Fault        `json:"certificate_fault,omitempty" enum:"expired,not_yet_valid,wrong_name,wrong_usage,self_signed,untrusted,revoked,no_staple" doc:"What is wrong with the server's certificate, where the gateway has judged it"`
 	PlaintextBytes uint64       `json:"plaintext_bytes,omitempty" doc:"Application data that was decrypted"`
 	LostBytes      uint64       `json:"lost_bytes,omitempty" doc:"Application data that was seen but not decrypted"`
 }
@@ -29,6 +30,21 @@ type Certificate struct {
 	NotAfter  time.Time `json:"not_after,omitzero" doc:"End of validity"`
 	Names     []string  `json:"names,omitempty" doc:"Subject alternative names"`
 }
+
+// Fault is what is wrong with a server's certificate, as a careful client sees it. The first that fits is told, in the order below.
+type Fault string
+
+const (
+	NoFault     Fault = ""
+	Revoked     Fault = "revoked"       // the server itself brings the proof
+	NoStaple    Fault = "no_staple"     // it must bring proof that it is not revoked, and does not (RFC 7633)
+	SelfSigned  Fault = "self_signed"   // by its own key, and not trusted for itself
+	Untrusted   Fault = "untrusted"     // no chain to a trusted root, or one that breaks its rules
+	WrongUsage  Fault = "wrong_usage"   // not for servers
+	Expired     Fault = "expired"       // at this time
+	NotYetValid Fault = "not_yet_valid" // at this time
+	WrongName   Fault = "wrong_name"    // of another server
+)
 
 // Decryption says whether and how plaintext was had, and if not, why.
 type Decryption struct {
@@ -73,6 +89,23 @@ const (
 	DetectionOff       Reason = "detection_off"
 	OverMemory         Reason = "over_memory" // ciphertext was given up to stay within the memory limit
 	Malformed          Reason = "malformed"   // the records are not TLS
+)
+
+// Policy is what the gateway decided about a connection, and by which rules.
+type Policy struct {
+	ID     string `json:"id,omitempty" doc:"Id of the policy that the connection falls under; empty if it is under none"`
+	Scope  string `json:"scope,omitempty" doc:"Id of the scope in the policy"`
+	Rule   string `json:"rule,omitempty" doc:"Id of the bypass or block rule that decided"`
+	Action Action `json:"action,omitempty" enum:"inspect,bypass,block" doc:"What was done with the connection"`
+}
+
+// Action is what the gateway does with a connection.
+type Action string
+
+const (
+	Inspect Action = "inspect" // look into it
+	Bypass  Action = "bypass"  // hand on its bytes as they are
+	Block   Action = "block"   // end it
 )
 
 // Process is a program on a host that the probe runs on.

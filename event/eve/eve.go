@@ -75,6 +75,8 @@ type vitrineObject struct {
 	Process   *flow.Process   `json:"process,omitempty"`
 	Local     flow.Side       `json:"local,omitempty"`
 	Container *flow.Container `json:"container,omitempty"`
+	Policy    *flow.Policy    `json:"policy,omitempty"`
+	Fault     flow.Fault      `json:"certificate_fault,omitempty"`
 	SMTP      *smtpMore       `json:"smtp,omitempty"`
 	Unknown   *event.Unknown  `json:"unknown,omitempty"`
 	Coverage  *event.Coverage `json:"coverage,omitempty"`
@@ -163,7 +165,10 @@ func vitrine(r *event.Record) vitrineObject {
 	v := vitrineObject{
 		ID: r.ID.String(), Agent: r.Agent, Asset: r.Asset, Vantage: string(r.Vantage), Import: r.Import,
 		Decrypted: string(r.Decryption.State), Source: string(r.Decryption.Source), Reason: string(r.Decryption.Reason),
-		Process: r.Process, Local: r.Local, Container: r.Container,
+		Process: r.Process, Local: r.Local, Container: r.Container, Policy: r.Policy,
+	}
+	if r.TLS != nil {
+		v.Fault = r.TLS.Fault
 	}
 	if r.ConnID != (event.ID{}) {
 		v.ConnID = r.ConnID.String()

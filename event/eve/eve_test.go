@@ -167,3 +167,30 @@ func TestBodies(t *testing.T) {
 		})
 	}
 }
+
+// TestGateway has what only the gateway knows: what it decided, and what is wrong with the server's certificate.
+func TestGateway(t *testing.T) {
+	ev := event.Event{
+		ID: event.ID{1}, Time: at, Origin: event.Origin{Vantage: event.Gateway},
+		Conn: &flow.Conn{
+			ID: event.ID{2}, TLS: &flow.TLS{Fault: flow.Expired}, Decryption: flow.Decryption{State: flow.DecryptedNo, Reason: flow.BypassedByPolicy},
+			Policy: &flow.Policy{ID: "office", Scope: "web", Rule: "banks", Action: flow.Bypass},
+		},
+		Body: &event.Conn{},
+	}
+	var buf bytes.Buffer
+	if err := NewEncoder(&buf, false).Encode(ev.Record()); err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ Vitrine map[string]any }
+	if err := json.Unmarshal(buf.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"id": ev.ID.String(), "conn_id": ev.Conn.ID.String(), "vantage": "gateway", "decrypted": "no", "reason": "bypassed_by_policy",
+		"policy": map[string]any{"id": "office", "scope": "web", "rule": "banks", "action": "bypass"}, "certificate_fault": "expired",
+	}
+	if diff := cmp.Diff(want, got.Vitrine); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

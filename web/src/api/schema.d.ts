@@ -1536,6 +1536,19 @@ export interface components {
             /** @description Present password */
             old: string;
         };
+        Policy: {
+            /**
+             * @description What was done with the connection
+             * @enum {string}
+             */
+            action?: "inspect" | "bypass" | "block";
+            /** @description Id of the policy that the connection falls under; empty if it is under none */
+            id?: string;
+            /** @description Id of the bypass or block rule that decided */
+            rule?: string;
+            /** @description Id of the scope in the policy */
+            scope?: string;
+        };
         Probe: {
             /** @description What it needs of the kernel, and whether it is there */
             capabilities: components["schemas"]["KernelCapability"][];
@@ -1744,6 +1757,8 @@ export interface components {
              * @enum {string}
              */
             local?: "client" | "server";
+            /** @description What the gateway decided about the connection */
+            policy?: components["schemas"]["Policy"];
             /** @description The local program */
             process?: components["schemas"]["Process"];
             /**
@@ -1933,6 +1948,11 @@ export interface components {
             alpn?: string;
             /** @description The server's certificate, where it was seen */
             certificate?: components["schemas"]["Certificate"];
+            /**
+             * @description What is wrong with the server's certificate, where the gateway has judged it
+             * @enum {string}
+             */
+            certificate_fault?: "expired" | "not_yet_valid" | "wrong_name" | "wrong_usage" | "self_signed" | "untrusted" | "revoked" | "no_staple";
             /**
              * @description Negotiated cipher suite, IANA name
              * @example TLS_AES_128_GCM_SHA256
