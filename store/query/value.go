@@ -190,12 +190,15 @@ func (b isTrue) text() string {
 	return ":false"
 }
 
-// isID compares an id.
+// isID compares an id. A part that is missing has the id of zeros, as in the store.
 type isID event.ID
 
 func (id isID) match(r *event.Record, f *event.Field) bool {
 	v := f.Value(r)
-	return v.IsValid() && v.Interface() == reflect.ValueOf(event.ID(id)).Interface()
+	if !v.IsValid() {
+		return id == isID{}
+	}
+	return v.Interface() == reflect.ValueOf(event.ID(id)).Interface()
 }
 
 func (id isID) text() string { return ":" + event.ID(id).String() }
