@@ -26,6 +26,8 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/probe/...", "flow"}, // leaves: ELF files, processes, BPF objects
 	{"source/probe", "flow event source source/probe/..."},
 
+	{"source/gateway/...", "flow"}, // leaves: policies, certificates, addresses
+
 	{"parse", "event flow"},
 	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
 	{"parse/tls", "parse event flow decrypt/handshake"},                                   // TLS inside another stream has the same hellos

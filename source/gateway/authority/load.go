@@ -1,0 +1,93 @@
+package authority
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Files is where an authority lies.
+type Files struct {
+	Certificate string `yaml:"certificate" doc:"PEM file of the authority's certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
+	Key         string `yaml:"key" doc:"PEM file of the private key; may be encrypted"`
+	Passphrase  string `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
+}
+
+// maxFile bounds what is read of a file.
+const maxFile = 1 << 20
+
+// Load reads an authority and checks it. A secret in a file that others than its owner can read is refused.
+func Load(f Files, now time.Time) (*Authority, error) {
+	var passphrase Passphrase
+	if f.Passphrase != "" {
+		text, err := readSecret(f.Passphrase)
+		if err != nil {
+			return nil, fmt.Errorf("read passphrase: %w", err)
+		}
+		passphrase = Passphrase(bytes.TrimRight(text, "\r\n"))
+	}
+	switch strings.ToLower(filepath.Ext(f.Certificate)) {
+	case ".p12", ".pfx":
+		der, err := readSecret(f.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("read authority: %w", err)
+		}
+		a, err := FromPKCS12(der, passphrase, now)
+		return a, named(f.Certificate, err)
+	}
+	certificates, err := readFile(f.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	key, err := readSecret(f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the authority's key: %w", err)
+	}
+	a, err := FromPEM(certificates, key, passphrase, now)
+	return a, named(f.Certificate, err)
+}
+
+func named(file string, err error) error {
+	if err != nil {
+		return fmt.Errorf("authority %s: %w", file, err)
+	}
+	return nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f)
+}
+
+// readSecret reads what only the owner may read.
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	return readAll(f)
+}
+
+func readAll(f *os.File) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", f.Name(), maxFile)
+	}
+	return b, err
+}
