@@ -66,11 +66,11 @@ func loadFile(cfg any, path string) error {
 	if len(text) > maxFile {
 		return fmt.Errorf("larger than %d bytes", maxFile)
 	}
-	return decode(text, cfg)
+	return Decode(text, cfg)
 }
 
-// decode reads exactly one YAML document without unknown keys.
-func decode(text []byte, cfg any) error {
+// Decode reads into cfg, a pointer to a struct, exactly one YAML document without unknown keys.
+func Decode(text []byte, cfg any) error {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {

@@ -148,6 +148,6 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("data: x\nretention: {days: 1}\n"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_ = decode(text, defaults())
+		_ = Decode(text, defaults())
 	})
 }
