@@ -27,6 +27,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/probe", "flow event source source/probe/..."},
 
 	{"source/gateway/...", "flow"}, // leaves: policies, certificates, addresses
+	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
 
 	{"parse", "event flow"},
 	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some

@@ -91,6 +91,19 @@ const (
 	Malformed          Reason = "malformed"   // the records are not TLS
 )
 
+// The reasons of the gateway, beside BypassedByPolicy and UnsupportedSuite.
+const (
+	BlockedByPolicy   Reason = "blocked_by_policy"
+	OutsideScope      Reason = "outside_scope"      // no policy is about the connection
+	NoServerName      Reason = "no_server_name"     // the client names no server, which the policy does not want inspected
+	ClientCertificate Reason = "client_certificate" // the server asks for one, which only the client can give
+	BadCertificate    Reason = "bad_certificate"    // that of the server, for which the policy blocks
+	OriginFailed      Reason = "origin_failed"      // the server ended the handshake
+	ClientRefused     Reason = "client_refused"     // the client does not accept the gateway's certificate
+	ClientFailed      Reason = "client_failed"      // the client ended the handshake for another reason
+	EncryptedHello    Reason = "ech_required"       // the client tries again without encrypting its ClientHello
+)
+
 // Policy is what the gateway decided about a connection, and by which rules.
 type Policy struct {
 	ID     string `json:"id,omitempty" doc:"Id of the policy that the connection falls under; empty if it is under none"`

@@ -35,6 +35,16 @@ func Compile(r Rules) (*Table, error) {
 	return t, nil
 }
 
+// Authorities are the names that policies sign with, besides the first one's, which is empty.
+func (t *Table) Authorities() (names []string) {
+	for _, p := range t.policies {
+		if p.Authority != "" && !slices.Contains(names, p.Authority) {
+			names = append(names, p.Authority)
+		}
+	}
+	return names
+}
+
 // complete fills in the defaults.
 func (s *Scope) complete() {
 	if len(s.SourcePorts) == 0 {

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// errBlocked is why an address is not connected to that a rule blocks.
+var errBlocked = errors.New("blocked by policy")
+
+// dial connects to an origin, which may be a name. Each address of it is checked before the first packet goes there.
+func (s *session) dial(ctx context.Context, address string) error {
+	g := s.gateway
+	d := net.Dialer{Deadline: s.start.Add(g.cfg.Handshake), ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		return s.permit(address)
+	}}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	s.server = &wire{Conn: c, raw: c}
+	s.forget = context.AfterFunc(ctx, func() { c.Close() })
+	return c.SetDeadline(d.Deadline)
+}
+
+// hangUp ends the connection to the origin, if there is one.
+func (s *session) hangUp() {
+	if s.server != nil {
+		s.forget()
+		s.server.Close()
+		s.server, s.forget = nil, nil
+	}
+}
+
+// permit tells whether an address may be connected to.
+func (s *session) permit(address string) error {
+	server, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("read address: %w", err)
+	}
+	if err := s.gateway.cfg.Guard.Check(server.Addr(), time.Now()); err != nil {
+		return err
+	}
+	if s.gateway.cfg.Rules.Decide(policy.Conn{Client: addrPort(s.client.RemoteAddr()), Server: server}).Action == flow.Block {
+		return fmt.Errorf("connect to %s: %w", server, errBlocked)
+	}
+	return nil
+}
+
+// outcome counts a failed dial, and says it in the terms of front ends.
+func (s *session) outcome(err error) front.Outcome {
+	stats := &s.gateway.stats
+	switch {
+	case errors.Is(err, origin.ErrGuarded):
+		stats.guarded.Add(1)
+		return front.Forbidden
+	case errors.Is(err, errBlocked):
+		stats.blocked.Add(1)
+		return front.Forbidden
+	}
+	stats.unreachable.Add(1)
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return front.NoHost
+	}
+	return front.Unreachable
+}
+
+// timedOut tells a deadline from other errors.
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

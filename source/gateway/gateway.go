@@ -1,0 +1,175 @@
+// Package gateway is the vantage point that stands in the way: clients connect through it. Connections that front ends accept come
+// in; for each, a policy says whether the gateway hands on its bytes as they are, ends it, or looks into it. Then it
+// holds a TLS connection with either side, and the plaintext goes to a Stream before it is forwarded: what the
+// Stream's verdict holds back or drops is not. It knows nothing of protocols above TLS.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// Config is what a Gateway needs.
+type Config struct {
+	Listeners []Listener
+	Rules     *policy.Table
+	// Mints make the certificates for clients, by the names of their authorities. That of the empty name is for policies that
+	// name none. A name that a policy has must be there.
+	Mints map[string]*authority.Mint
+	Judge *origin.Judge
+	Guard *origin.Guard
+	Hold  Hold
+	// Conns is how many connections may be open at once; beyond it, new ones are closed.
+	Conns int
+	// Handshake is how long a client may take from its connection to the end of both handshakes.
+	Handshake time.Duration
+	// Idle is how long both directions may be silent.
+	Idle time.Duration
+	Seed flow.Seed
+}
+
+// Listener is where clients connect, and what they say first.
+type Listener struct {
+	net.Listener
+	Front front.Front
+}
+
+// Hold bounds what a verdict may have the gateway keep of a direction.
+type Hold struct {
+	Bytes int
+	Time  time.Duration
+	Open  bool // at a limit, and where the direction ends, what is kept is forwarded; else the connection ends
+}
+
+// Defaults that are right for Config.
+const (
+	DefaultConns     = 20_000
+	DefaultHandshake = 20 * time.Second
+	DefaultIdle      = 10 * time.Minute
+)
+
+// DefaultHold is right for Config: closed, since whoever decides on Hold wants to see more before it is forwarded.
+var DefaultHold = Hold{Bytes: 256 << 10, Time: 10 * time.Second}
+
+const (
+	// certificates is how many different ones are remembered.
+	certificates = 4096
+	// sessions is how many TLS sessions with origins are kept, to resume them.
+	sessions = 2048
+)
+
+// Gateway is a source.Source.
+type Gateway struct {
+	cfg   Config
+	log   *slog.Logger
+	facts *handshake.Certificates
+	// sessions is shared by all connections: what is resumed is judged anew.
+	sessions tls.ClientSessionCache
+	tickets  tickets
+	asking   memory // origins that asked for a client certificate
+	slots    chan struct{}
+	stats    counters
+}
+
+// New returns a Gateway that accepts no connections yet.
+func New(cfg Config, log *slog.Logger) (*Gateway, error) {
+	switch {
+	case len(cfg.Listeners) == 0:
+		return nil, errors.New("no listener: nobody could connect")
+	case cfg.Rules == nil || cfg.Judge == nil || cfg.Guard == nil:
+		return nil, errors.New("rules, judge and guard are needed")
+	case cfg.Conns < 1 || cfg.Handshake <= 0 || cfg.Idle <= 0 || cfg.Hold.Bytes < 1 || cfg.Hold.Time <= 0:
+		return nil, errors.New("every limit must be more than 0")
+	}
+	for _, name := range append(cfg.Rules.Authorities(), "") {
+		if cfg.Mints[name] == nil {
+			return nil, fmt.Errorf("no authority %q", name)
+		}
+	}
+	return &Gateway{
+		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
+		sessions: tls.NewLRUClientSessionCache(sessions), slots: make(chan struct{}, cfg.Conns),
+	}, nil
+}
+
+// Run serves clients until ctx is done or a listener fails. It closes the listeners.
+func (g *Gateway) Run(ctx context.Context, sink source.Sink) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, l := range g.cfg.Listeners {
+		defer context.AfterFunc(ctx, func() { l.Close() })()
+		all.Go(func() {
+			if err := g.accept(ctx, l, sink, &all); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done()
+	for _, l := range g.cfg.Listeners {
+		l.Close()
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// acceptPause is how long to wait where the machine has no room for another connection.
+const acceptPause = 50 * time.Millisecond
+
+func (g *Gateway) accept(ctx context.Context, l Listener, sink source.Sink, all *sync.WaitGroup) error {
+	for {
+		c, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept connections on %s: %w", l.Addr(), err)
+		case err != nil: // out of files, as a rule
+			g.stats.acceptErrors.Add(1)
+			time.Sleep(acceptPause)
+			continue
+		}
+		select {
+		case g.slots <- struct{}{}:
+		default:
+			g.stats.overCapacity.Add(1)
+			c.Close()
+			continue
+		}
+		all.Go(func() {
+			defer func() { <-g.slots }()
+			g.serve(ctx, l, c, sink)
+		})
+	}
+}
+
+// protect keeps a failure of one connection from the others.
+func (g *Gateway) protect(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			g.stats.panics.Add(1)
+			g.log.Error("connection failed", "component", "gateway", "panic", fmt.Sprint(v))
+		}
+	}()
+	f()
+}

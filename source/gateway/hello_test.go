@@ -1,0 +1,118 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+)
+
+// caught keeps what is written, and reads nothing.
+type caught struct {
+	net.Conn
+	bytes.Buffer
+}
+
+func (c *caught) Write(b []byte) (int, error) { return c.Buffer.Write(b) }
+func (c *caught) Read([]byte) (int, error)    { return 0, io.EOF }
+
+// clientHello returns what a client of Go begins with.
+func clientHello(t testing.TB, cfg *tls.Config) []byte {
+	t.Helper()
+	var c caught
+	if err := tls.Client(&c, cfg).Handshake(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	return c.Bytes()
+}
+
+func TestHelloReader(t *testing.T) {
+	hello := clientHello(t, &tls.Config{ServerName: "shop.example"})
+	for _, tt := range []struct {
+		name       string
+		in         string
+		known, not bool
+	}{
+		{"whole", string(hello), true, false},
+		{"with more behind it", string(hello) + "\x14\x03\x03\x00\x01\x01", true, false},
+		{"cut", string(hello[:len(hello)-1]), false, false},
+		{"nothing", "", false, false},
+		{"first byte", "\x16", false, false},
+		{"HTTP", "GET / HTTP/1.1\r\n", true, true},
+		{"one letter", "G", true, true},
+		{"SSL 2", "\x80\x2e\x01\x03\x01", true, true},
+		{"another message", "\x16\x03\x01\x00\x04\x02\x00\x00\x00", true, true},
+		{"an alert", "\x15\x03\x01\x00\x02\x02\x28", true, true},
+		{"a broken hello", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", true, true},
+		{"a hello without end", "\x16\x03\x01\x00\x04\x01\xff\xff\xff", true, true},
+	} {
+		for _, size := range []int{len(tt.in), 1, 3} {
+			var r helloReader
+			known := false
+			for b := []byte(tt.in); len(b) > 0 && !known; b = b[min(size, len(b)):] {
+				known = r.add(b[:min(size, len(b))])
+			}
+			if known != tt.known || r.not != tt.not || (r.hello != nil) != (known && !r.not) {
+				t.Errorf("%s, %d bytes at once: known is %t, not is %t", tt.name, size, known, r.not)
+			}
+			if r.hello != nil && r.hello.ServerName != "shop.example" {
+				t.Errorf("%s: for %s", tt.name, r.hello.ServerName)
+			}
+		}
+	}
+}
+
+// TestEndlessHello sends records of a hello that never ends, in the smallest pieces: what is kept is bounded, and so is the time.
+func TestEndlessHello(t *testing.T) {
+	var r helloReader
+	piece := []byte("\x16\x03\x01\x00\x01\x01")
+	n := 0
+	for ; !r.add(piece) && n < 1<<20; n++ {
+		piece = []byte("\x16\x03\x01\x00\x01\x00")
+		if n == 0 {
+			piece[5] = 0 // length 0x00ffff follows
+		}
+		if n == 1 || n == 2 {
+			piece[5] = 0xff
+		}
+	}
+	if len(r.buf) > maxHello+len(piece) || n == 1<<20 {
+		t.Errorf("%d bytes were kept", len(r.buf))
+	}
+	all := bytes.Repeat([]byte("\x16\x03\x01\x00\x01\x01"), 1)
+	all = append(all, "\x16\x03\x01\x00\x01\x00\x16\x03\x01\x00\x01\xff\x16\x03\x01\x00\x01\xff"...)
+	all = append(all, bytes.Repeat([]byte("\x16\x03\x01\x00\x01\x00"), 12_000)...)
+	testkit.Linear(t, 30_000, func(size int) {
+		for range 20 {
+			var r helloReader
+			for b := all[:size]; len(b) > 0; b = b[min(100, len(b)):] {
+				r.add(b[:min(100, len(b))])
+			}
+		}
+	})
+}
+
+func FuzzHelloReader(f *testing.F) {
+	f.Add(clientHello(f, &tls.Config{ServerName: "shop.example", NextProtos: []string{"h2"}}), 7)
+	f.Add(clientHello(f, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), 1000)
+	f.Fuzz(func(t *testing.T, b []byte, size int) {
+		size = max(1, min(size, len(b)))
+		var r helloReader
+		for known := false; len(b) > 0 && !known; b = b[min(size, len(b)):] {
+			known = r.add(b[:min(size, len(b))])
+			if known != (r.hello != nil || r.not) {
+				t.Fatalf("known is %t", known)
+			}
+		}
+		if r.hello != nil {
+			if o, err := newOffer(r.hello); err == nil && (o.min > o.max || len(o.suites) > len(suites)) {
+				t.Errorf("offers %+v", o)
+			}
+			keyType(r.hello, tls.VersionTLS12)
+		}
+	})
+}

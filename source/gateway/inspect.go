@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// inspect speaks TLS with the origin, then with the client as the origin would, and relays what they say.
+func (s *session) inspect(ctx context.Context) {
+	cases := s.decision.Cases
+	offered, err := newOffer(s.first.hello)
+	if err != nil {
+		s.instead(ctx, flow.UnsupportedSuite, cases.Unsupported)
+		return
+	}
+	server, err := s.shakeWithOrigin(offered)
+	switch {
+	case errors.Is(err, errAsked):
+		s.gateway.asking.add(s.asker(), time.Now())
+		s.hangUp()
+		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
+		return
+	case says(err, disagreements...):
+		s.hangUp()
+		s.instead(ctx, flow.UnsupportedSuite, cases.Unsupported)
+		return
+	case err != nil:
+		s.fail(flow.OriginFailed, err)
+		return
+	}
+	state := server.ConnectionState()
+	s.judge(&state)
+	if s.facts.Fault != flow.NoFault && cases.BadCertificate == policy.Block {
+		s.instead(ctx, flow.BadCertificate, policy.Block)
+		return
+	}
+	client, err := s.shakeWithClient(&state)
+	if err != nil {
+		why := refusal(err)
+		if code, ok := s.client.openAlert(); ok && why == flow.ClientFailed {
+			why = refusal(fmt.Errorf("remote error: %w", tls.AlertError(code)))
+		}
+		s.fail(why, err)
+		return
+	}
+	s.tell(flow.DecryptedYes, "")
+	s.first.buf = nil
+	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
+	s.plaintext()
+}
+
+// fail ends a connection of which a handshake has failed.
+func (s *session) fail(why flow.Reason, err error) {
+	s.gateway.log.Debug("handshake failed", "component", "gateway", "client", s.client.RemoteAddr(), "server", s.conn.Tuple.Server, "name", s.name(), "reason", why, "err", err)
+	s.tell(flow.DecryptedNo, why)
+	if timedOut(err) || why == flow.OriginFailed { // the client has had no alert
+		s.client.reset()
+	}
+}
+
+// asker is the origin, as others will ask for it.
+func (s *session) asker() asker { return asker{s.conn.Tuple.Server.String(), s.name()} }
+
+// memory remembers who asked for client certificates, for a time.
+type memory struct {
+	mu    sync.Mutex
+	until map[asker]time.Time
+}
+
+// asker is an origin, by the address and by the name that it was asked for.
+type asker struct{ address, name string }
+
+const (
+	maxAskers = 10_000
+	askerTime = time.Hour
+)
+
+func (m *memory) add(a asker, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.until == nil || len(m.until) >= maxAskers {
+		m.until = map[asker]time.Time{}
+	}
+	m.until[a] = now.Add(askerTime)
+}
+
+func (m *memory) has(a asker, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return now.Before(m.until[a])
+}
+
+// errAsked stops the handshake with an origin that wants a client certificate: only the client can prove that it has one, and only
+// in a handshake of its own.
+var errAsked = errors.New("the origin asks for a client certificate")
+
+// shakeWithOrigin speaks for the client: with a hello of the gateway's own that offers nothing that the client did not.
+func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
+	asked := false
+	c := tls.Client(s.server, &tls.Config{
+		ServerName:         s.facts.SNI,
+		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
+		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, NextProtos: o.alpn,
+		ClientSessionCache: s.gateway.sessions,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked = true
+			return nil, errAsked
+		},
+	})
+	err := c.Handshake()
+	if asked {
+		return nil, errAsked
+	}
+	return c, err
+}
+
+// judge finds what is wrong with the origin's certificate, and notes what is known of it.
+func (s *session) judge(state *tls.ConnectionState) {
+	leaf := state.PeerCertificates[0]
+	s.facts.Certificate = s.gateway.facts.Facts(leaf.Raw)
+	s.facts.Fault = s.gateway.cfg.Judge.Judge(state.PeerCertificates, s.name(), state.OCSPResponse, time.Now())
+}
+
+// shakeWithClient answers the client as the origin has answered: with its version, its application protocol, and a certificate that
+// says the same.
+func (s *session) shakeWithClient(origin *tls.ConnectionState) (*tls.Conn, error) {
+	g, leaf := s.gateway, origin.PeerCertificates[0]
+	cfg := &tls.Config{
+		MinVersion: origin.Version, MaxVersion: origin.Version, CipherSuites: suites,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.leaf(leaf, keyType(s.first.hello, origin.Version))
+		},
+	}
+	if origin.NegotiatedProtocol != "" {
+		cfg.NextProtos = []string{origin.NegotiatedProtocol}
+	}
+	g.tickets.bind(cfg, leaf.Raw, s.facts.Fault, time.Now())
+	c := tls.Server(front.Prefixed(s.client, s.first.buf), cfg)
+	if err := c.Handshake(); err != nil {
+		return nil, err
+	}
+	state := c.ConnectionState()
+	s.facts.Version, s.facts.Cipher = handshake.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
+	s.facts.ALPN, s.facts.Resumed = state.NegotiatedProtocol, state.DidResume
+	return c, nil
+}
+
+func (s *session) leaf(origin *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
+	return s.gateway.cfg.Mints[s.decision.Authority].Leaf(origin, s.facts.Fault, t)
+}
+
+// refusal is the reason of a handshake that failed at the client's side.
+func refusal(err error) flow.Reason {
+	switch {
+	case says(err, reluctance):
+		return flow.EncryptedHello
+	case says(err, distrust...) && says(err, "remote error"):
+		return flow.ClientRefused
+	}
+	return flow.ClientFailed
+}
+
+// plaintext notes how much was seen, at the end. Nothing else runs any more.
+func (s *session) plaintext() {
+	facts := *s.conn.TLS
+	facts.PlaintextBytes = s.seen[flow.ToServer] + s.seen[flow.ToClient]
+	s.conn.TLS = &facts
+}

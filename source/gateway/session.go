@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// session is one connection of a client.
+type session struct {
+	gateway *Gateway
+	request *front.Request
+	start   time.Time
+	client  *wire
+	server  *wire       // nil while there is none
+	forget  func() bool // undoes that the end of Run closes it; nil with it
+	first   helloReader // what the client said
+	banner  []byte      // what the server said before
+
+	decision policy.Decision
+	facts    flow.TLS // valid iff first.hello is not nil
+
+	mu     sync.Mutex // guards what follows: the contract of source.Stream
+	conn   *flow.Conn
+	stream source.Stream
+	seen   [2]uint64 // bytes of plaintext
+}
+
+// serve leads one connection from its acceptance to its end.
+func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source.Sink) {
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	g.protect(func() {
+		start := time.Now()
+		_ = c.SetDeadline(start.Add(g.cfg.Handshake))
+		request, err := l.Front(c)
+		if err != nil {
+			g.stats.refused.Add(1)
+			g.log.Debug("client refused", "component", "gateway", "client", c.RemoteAddr(), "err", err)
+			return
+		}
+		s := &session{gateway: g, request: request, start: start, client: &wire{Conn: request.Conn, raw: c}}
+		s.run(ctx, sink)
+	})
+}
+
+// run connects to the origin, opens the Stream and closes it.
+func (s *session) run(ctx context.Context, sink source.Sink) {
+	defer s.hangUp()
+	if err := s.dial(ctx, net.JoinHostPort(s.request.Host, strconv.Itoa(int(s.request.Port)))); err != nil {
+		s.gateway.log.Debug("origin not reached", "component", "gateway", "client", s.client.RemoteAddr(), "err", err)
+		_ = s.request.Answer(s.outcome(err))
+		return
+	}
+	if err := s.request.Answer(front.Connected); err != nil {
+		return
+	}
+	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: endpoint(s.server.RemoteAddr())}, s.start)
+	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
+	s.stream = sink.Open(s.conn)
+	defer s.close()
+	s.listen()
+	s.decide()
+	s.carryOut(ctx)
+}
+
+func endpoint(a net.Addr) flow.Endpoint {
+	ap := addrPort(a)
+	return flow.Endpoint{IP: ap.Addr().Unmap(), Port: ap.Port()}
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort()
+	}
+	return netip.AddrPort{}
+}
+
+// close tells the end. Nothing else runs any more.
+func (s *session) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count()
+	s.gateway.stats.count(s.conn)
+	s.stream.Close(time.Now())
+}
+
+// count brings the bytes of the client's side up to date. Valid iff mu is held.
+func (s *session) count() {
+	s.conn.Wire[flow.ToServer].Bytes, s.conn.Wire[flow.ToClient].Bytes = s.client.in.Load(), s.client.out.Load()
+}
+
+// listen reads what the client says first, until it is known whether that is a ClientHello. Where the server speaks first, it is no TLS.
+func (s *session) listen() {
+	quiet := make(chan struct{})
+	go func() {
+		defer close(quiet)
+		b := make([]byte, 1<<10)
+		n, _ := s.server.Read(b) // an error will be met again
+		if s.banner = b[:n]; n > 0 {
+			_ = s.client.SetReadDeadline(past)
+		}
+	}()
+	b := make([]byte, 4<<10)
+	for {
+		n, err := s.client.Read(b)
+		if s.first.add(b[:n]) || err != nil {
+			break
+		}
+	}
+	_ = s.server.SetReadDeadline(past)
+	<-quiet
+	deadline := s.start.Add(s.gateway.cfg.Handshake)
+	_ = s.server.SetDeadline(deadline)
+	_ = s.client.SetDeadline(deadline)
+	if len(s.banner) > 0 {
+		s.first.hello = nil // whatever the client says is no TLS
+	}
+	if h := s.first.hello; h != nil {
+		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
+	}
+}
+
+// past makes reads end at once.
+var past = time.Unix(1, 0)
+
+// decide asks the rules about the connection. Where the client has given two names, to a proxy and in its hello, blocking goes by
+// either, and the rest by what it asks the server for.
+func (s *session) decide() {
+	t := s.conn.Tuple
+	c := policy.Conn{Client: netip.AddrPortFrom(t.Client.IP, t.Client.Port), Server: netip.AddrPortFrom(t.Server.IP, t.Server.Port), Name: s.name()}
+	s.decision = s.gateway.cfg.Rules.Decide(c)
+	if c.Name != s.request.Host && s.decision.Action != flow.Block {
+		c.Name = s.request.Host
+		if d := s.gateway.cfg.Rules.Decide(c); d.Action == flow.Block {
+			s.decision = d
+		}
+	}
+}
+
+// name is the server that the client wants, by its hello or, where that has none, by its request. It may be empty.
+func (s *session) name() string {
+	if s.facts.SNI != "" {
+		return s.facts.SNI
+	}
+	return s.request.Host
+}
+
+// carryOut does what was decided.
+func (s *session) carryOut(ctx context.Context) {
+	d, cases := &s.decision, s.decision.Cases
+	switch {
+	case d.Action == flow.Block:
+		s.instead(ctx, flow.BlockedByPolicy, policy.Block)
+	case d.Action == flow.Bypass && d.Rule == "":
+		s.instead(ctx, flow.OutsideScope, policy.Bypass)
+	case d.Action == flow.Bypass:
+		s.instead(ctx, flow.BypassedByPolicy, policy.Bypass)
+	case s.first.hello == nil && cases.NotTLS == policy.Inspect:
+		s.tell(flow.DecryptedNo, "")
+		s.relay(s.plain(), s.plainServer(), true)
+	case s.first.hello == nil:
+		s.instead(ctx, "", cases.NotTLS)
+	case s.name() == "" && cases.NoName != policy.Inspect:
+		s.instead(ctx, flow.NoServerName, cases.NoName)
+	case s.gateway.asking.has(s.asker(), time.Now()):
+		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
+	default:
+		s.inspect(ctx)
+	}
+}
+
+// instead ends the connection, or hands on its bytes as they are, and says why. The client has not been answered yet.
+func (s *session) instead(ctx context.Context, why flow.Reason, choice policy.Choice) {
+	if choice == policy.Block {
+		s.decision.Action = flow.Block
+		s.tell(flow.DecryptedNo, why)
+		s.client.reset()
+		return
+	}
+	s.decision.Action = flow.Bypass
+	s.tell(flow.DecryptedNo, why)
+	if s.server == nil {
+		if err := s.dial(ctx, s.conn.Tuple.Server.String()); err != nil {
+			return
+		}
+	}
+	s.relay(s.plain(), s.plainServer(), false)
+}
+
+// tell puts what is known into the flow.Conn, for the next event.
+func (s *session) tell(state flow.Decrypted, why flow.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.decision.Policy
+	s.conn.Policy = &p
+	if s.first.hello == nil {
+		return
+	}
+	facts := s.facts
+	s.conn.TLS, s.conn.Decryption = &facts, flow.Decryption{State: state, Reason: why}
+	if state != flow.DecryptedNo {
+		s.conn.Decryption.Source = flow.FromInspection
+	}
+}
