@@ -12,6 +12,6 @@ import (
 var version string
 
 func main() {
-	root := command.NewRoot("vitrine-agent", "What Vitrine installs on hosts", command.Version(version), newProbe(), newKeylog())
+	root := command.NewRoot("vitrine-agent", "What Vitrine installs on hosts", command.Version(version), newProbe(), newGateway(), newKeylog())
 	os.Exit(command.Execute(root, os.Args[1:]))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 
 // printer writes events as they come. Several goroutines use it.
 type printer struct {
-	host string
-	stop func()
+	host    string
+	vantage event.Vantage
+	stop    func()
 
 	mu     sync.Mutex
 	out    *output.Writer
@@ -22,7 +24,14 @@ type printer struct {
 	failed error
 }
 
-func (w *printer) origin() event.Origin { return event.Origin{Agent: w.host, Vantage: event.Probe} }
+// newPrinter returns a printer for what this machine sees from the vantage point. Its stop is to be set.
+func newPrinter(out *output.Writer, vantage event.Vantage) *printer {
+	w := &printer{out: out, vantage: vantage}
+	w.host, _ = os.Hostname() // an event without the name of its agent is an event all the same
+	return w
+}
+
+func (w *printer) origin() event.Origin { return event.Origin{Agent: w.host, Vantage: w.vantage} }
 
 func (w *printer) write(r *event.Record) {
 	w.mu.Lock()

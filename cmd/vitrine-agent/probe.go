@@ -85,8 +85,7 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 	}
 	log := telemetry.NewLogger(os.Stderr, level)
 	keepSmall(o.nice, log)
-	w := &printer{out: out}
-	w.host, _ = os.Hostname() // an event without the name of its agent is an event all the same
+	w := newPrinter(out, event.Probe)
 	cfg := probe.Config{Filter: filter.FromFlags(o.pids, o.exes), Seed: flow.NewSeed(), Legacy: o.legacy}
 	cfg.Ready = func() {
 		fmt.Fprintln(os.Stderr, "vitrine-agent: watching; stop with Ctrl-C")

@@ -112,7 +112,7 @@ func TestChains(t *testing.T) {
 }
 
 func TestTrialIsMarked(t *testing.T) {
-	a, err := authority.NewTrial("laptop", now)
+	a, _, err := authority.NewTrial("laptop", now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 
 // Files is where an authority lies.
 type Files struct {
-	Certificate string `yaml:"certificate" doc:"PEM file of the authority's certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
-	Key         string `yaml:"key" doc:"PEM file of the private key; may be encrypted"`
-	Passphrase  string `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
+	Certificate string // PEM: the authority's own, then those of its issuers; or PKCS#12 (.p12, .pfx) with the key too
+	Key         string // PEM, perhaps encrypted
+	Passphrase  string // the file of what opens the key; or empty
 }
 
 // maxFile bounds what is read of a file.

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,7 +13,7 @@ import (
 
 const (
 	// trialUnit marks a trial authority, for people who look at the certificate and for Authority.Trial.
-	trialUnit = "Vitrine trial, not for production"
+	trialUnit = "Vitrine trial (not for production)"
 	// TrialTime is how long a trial authority is valid.
 	TrialTime = 90 * 24 * time.Hour
 	// backdated is how far clients' clocks may be behind.
@@ -20,21 +21,22 @@ const (
 )
 
 // NewTrial makes an authority for trying the gateway. The name, of the machine as a rule, tells several apart. It can sign
-// leaves and no other authorities.
-func NewTrial(name string, now time.Time) (*Authority, error) {
+// leaves and no other authorities. The key is the caller's to keep.
+func NewTrial(name string, now time.Time) (*Authority, crypto.Signer, error) {
 	return selfMade(pkix.Name{CommonName: "Vitrine trial CA " + name, OrganizationalUnit: []string{trialUnit}}, now, TrialTime)
 }
 
 // newUntrusted makes the authority of leaves for origins that are not to be trusted. Nobody ever installs it, for it is never
 // written anywhere; its name tells those who look at the certificate.
 func newUntrusted(now time.Time) (*Authority, error) {
-	return selfMade(pkix.Name{CommonName: "Not trusted by the Vitrine gateway"}, now, 10*Renewal)
+	a, _, err := selfMade(pkix.Name{CommonName: "Not trusted by the Vitrine gateway"}, now, 10*Renewal)
+	return a, err
 }
 
-func selfMade(name pkix.Name, now time.Time, valid time.Duration) (*Authority, error) {
+func selfMade(name pkix.Name, now time.Time, valid time.Duration) (*Authority, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("make the authority's key: %w", err)
+		return nil, nil, fmt.Errorf("make the authority's key: %w", err)
 	}
 	template := &x509.Certificate{
 		Subject: name, NotBefore: now.Add(-backdated), NotAfter: now.Add(valid), BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
@@ -42,11 +44,12 @@ func selfMade(name pkix.Name, now time.Time, valid time.Duration) (*Authority, e
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("make the authority's certificate: %w", err)
+		return nil, nil, fmt.Errorf("make the authority's certificate: %w", err)
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("read the authority's certificate: %w", err)
+		return nil, nil, fmt.Errorf("read the authority's certificate: %w", err)
 	}
-	return New([]*x509.Certificate{c}, key, now)
+	a, err := New([]*x509.Certificate{c}, key, now)
+	return a, key, err
 }

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/command"
+	"github.com/vitrine-ndr/vitrine/internal/config"
+	"github.com/vitrine-ndr/vitrine/internal/output"
+	"github.com/vitrine-ndr/vitrine/internal/run"
+	"github.com/vitrine-ndr/vitrine/internal/telemetry"
+	"github.com/vitrine-ndr/vitrine/internal/terminal"
+	"github.com/vitrine-ndr/vitrine/parse"
+	"github.com/vitrine-ndr/vitrine/parse/all"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// gatewayOptions are the flags of vitrine-agent gateway that are no configuration.
+type gatewayOptions struct {
+	output  output.Options
+	config  string
+	check   bool
+	stats   bool
+	verbose bool
+}
+
+func newGateway() *cobra.Command {
+	o, cfg := gatewayOptions{}, defaultGatewayConfig()
+	cmd := &cobra.Command{
+		Use:   "gateway --config FILE",
+		Short: "Stand in the way of TLS connections, and print what they say",
+		Long: `Be a proxy (HTTP CONNECT, SOCKS5) that looks into TLS connections as its policies say: it holds one with the client, under a certificate of a
+private authority that the client trusts, and one with the server. Each transaction is printed as an event; each connection that was not
+looked into, with the reason. It ends with Ctrl-C.
+
+To try it:
+
+  vitrine-agent gateway trial-ca --dir gateway
+  vitrine-agent gateway --config gateway/gateway.yaml`,
+		Args: command.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGateway(cmd, &o, cfg) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE`; docs/gateway.md explains it")
+	f.StringVarP(&o.output.Format, "output", "o", "table", "`FORMAT` of the events: "+strings.Join(output.Formats, ", "))
+	f.BoolVar(&o.output.Bodies, "bodies", false, "with -o eve: print the kept part of HTTP bodies too")
+	f.BoolVar(&o.check, "check-config", false, "check the configuration, tell what it means, and end")
+	f.BoolVar(&o.stats, "stats", false, "print counters at the end")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each connection that fails")
+	config.AddFlags(f, cfg)
+	cmd.AddCommand(newTrialCA())
+	return cmd
+}
+
+func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error {
+	if o.config == "" {
+		return command.Usage(cmd, errors.New("--config is needed; \"vitrine-agent gateway trial-ca\" makes a first one"))
+	}
+	if err := config.Load(cfg, o.config, os.Getenv, cmd.Flags()); err != nil {
+		return command.Usage(cmd, err)
+	}
+	parts, err := cfg.open(o.config, time.Now())
+	if err != nil {
+		return command.Usage(cmd, err)
+	}
+	if o.check {
+		return describeGateway(cmd.OutOrStdout(), cfg, parts, time.Now())
+	}
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log := telemetry.NewLogger(os.Stderr, level)
+	o.output.Width = output.Width(os.Stdout)
+	out, err := output.New(os.Stdout, o.output)
+	if err != nil {
+		return command.Usage(cmd, err)
+	}
+	return serveGateway(cmd.Context(), o, cfg, parts, newPrinter(out, event.Gateway), log)
+}
+
+func serveGateway(ctx context.Context, o *gatewayOptions, cfg *gatewayConfig, parts *gatewayParts, w *printer, log *slog.Logger) error {
+	remind(log, parts.authorities, time.Now())
+	listeners, err := cfg.listen(parts.users)
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(cfg.gateway(parts, listeners), log)
+	if err != nil {
+		return err
+	}
+	sink := inspect.New(inspect.Config{
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
+		Origin: w.origin(), Emit: func(e *event.Event) { w.write(e.Record()) }, Log: log,
+	})
+	for _, l := range listeners {
+		fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
+	}
+	group := run.New(ctx)
+	w.stop = group.Stop
+	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, sink) })
+	group.Go("output", w.flush)
+	err = errors.Join(group.Wait(), w.end())
+	if o.stats {
+		printGatewayStats(os.Stderr, g.Stats())
+	}
+	return err
+}
+
+// remind warns of authorities that should be replaced.
+func remind(log *slog.Logger, authorities []*authority.Authority, now time.Time) {
+	for _, a := range authorities {
+		switch left := a.Expires().Sub(now); {
+		case a.Trial():
+			log.Warn("this authority is for trials only: replace it before others depend on it", "authority", a, "expires", a.Expires())
+		case left < authority.Renewal:
+			log.Warn("the authority expires in less than a year: let clients trust its successor in time", "authority", a, "expires", a.Expires())
+		}
+	}
+}
+
+// describeGateway tells what a configuration means.
+func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now time.Time) error {
+	for _, a := range parts.authorities {
+		kind := "authority"
+		if a.Trial() {
+			kind = "trial authority"
+		}
+		fmt.Fprintf(out, "%s %s, valid until %s (%d days)\n", kind, terminal.Escape(a.String()), a.Expires().Format(time.DateOnly), int(a.Expires().Sub(now)/(24*time.Hour)))
+	}
+	for _, p := range cfg.Rules.Policies {
+		state := "enabled"
+		if p.Disabled {
+			state = "disabled"
+		}
+		for _, s := range p.Scopes {
+			fmt.Fprintf(out, "policy %s, scope %s, %s: %d of the quota\n", p.ID, s.ID, state, s.Quota())
+		}
+	}
+	used := cfg.Rules.Quota()
+	_, err := fmt.Fprintf(out, "quota: %d of %d used, %d left; %d block and %d bypass rules\nthe configuration is valid\n",
+		used, policy.MaxQuota, policy.MaxQuota-used, len(cfg.Rules.Block), len(cfg.Rules.Bypass))
+	return err
+}
+
+// printGatewayStats tells what was done with connections, and why.
+func printGatewayStats(out io.Writer, s gateway.Stats) {
+	line := func(name string, value any) { fmt.Fprintf(out, "%-28s %v\n", name, value) }
+	for _, k := range slices.Sorted(maps.Keys(s.Actions)) {
+		line("connections, "+string(k), s.Actions[k])
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Reasons)) {
+		line("not decrypted, "+string(k), s.Reasons[k])
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.Faults)) {
+		line("bad certificate, "+string(k), s.Faults[k])
+	}
+	for _, l := range []struct {
+		name string
+		n    uint64
+	}{
+		{"clients refused", s.Refused}, {"origins unreachable", s.Unreachable}, {"addresses guarded", s.Guarded}, {"addresses blocked", s.Blocked},
+		{"beyond the limit", s.OverCapacity}, {"errors of accept", s.AcceptErrors}, {"panics", s.Panics},
+	} {
+		if l.n > 0 {
+			line(l.name, l.n)
+		}
+	}
+}

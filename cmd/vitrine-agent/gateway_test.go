@@ -1,0 +1,210 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+)
+
+// command runs a program to its end.
+func command(t *testing.T, name string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), testkit.Need(t, name), args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+			t.Fatal(err)
+		}
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// trial makes a trial authority with the program, and a configuration for the server at the address. It returns their folder.
+func trial(t *testing.T, agent, server string, more string) (dir, proxy string) {
+	t.Helper()
+	dir, proxy = filepath.Join(t.TempDir(), "gateway"), freeAddress(t)
+	if out, errs, status := command(t, agent, "gateway", "trial-ca", "--dir", dir); status != 0 || !strings.Contains(out, "not for production") {
+		t.Fatalf("status %d: %s%s", status, out, errs)
+	}
+	_, port, _ := strings.Cut(server, ":")
+	text := fmt.Sprintf(`
+listen: {connect: %q}
+authorities: [{certificate: ca.pem, key: ca.key}]
+trust: {system: false, roots: [server.pem]}
+allow: [127.0.0.0/8]
+rules:
+  policies: [{id: trial, scopes: [{id: all, sources: [127.0.0.0/8], destinations: [127.0.0.0/8], destination_ports: [%s/%s]}]}]
+%s`, proxy, port, port, more)
+	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, proxy
+}
+
+// TestGatewayCommand tries the gateway as people do: a trial authority, the gateway, and curl.
+func TestGatewayCommand(t *testing.T) {
+	agent, keys, openssl, server := buildProgram(t), t.TempDir(), testkit.Need(t, "openssl"), freeAddress(t)
+	cert := filepath.Join(keys, "certificate.pem")
+	if out, errs, status := command(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+		"-keyout", filepath.Join(keys, "key.pem"), "-out", cert); status != 0 {
+		t.Fatal(out, errs)
+	}
+	start(t, exec.CommandContext(t.Context(), openssl, "s_server", "-www", "-quiet", "-accept", server, "-key", filepath.Join(keys, "key.pem"), "-cert", cert))
+	eventually(t, "the server listens", func() bool {
+		c, err := net.Dial("tcp", server)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	dir, proxy := trial(t, agent, server, "")
+	text, err := os.ReadFile(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "server.pem"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "gateway.yaml")
+
+	out, errs, status := command(t, agent, "gateway", "--config", config, "--check-config")
+	for _, want := range []string{"trial authority CN=Vitrine trial CA", "policy trial, scope all, enabled: 1 of the quota", "1 of 20000 used, 19999 left", "the configuration is valid"} {
+		if !strings.Contains(out, want) || status != 0 {
+			t.Errorf("status %d, %q is not in %s%s", status, want, out, errs)
+		}
+	}
+
+	r := &running{cmd: exec.Command(agent, "gateway", "--config", config, "-o", "json", "--stats")}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	start(t, r.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(r.stderr.String(), "clients may connect") })
+	_, port, _ := strings.Cut(server, ":")
+	page, errs, status := command(t, "curl", "-sS", "--cacert", filepath.Join(dir, "ca.pem"), "-x", "http://"+proxy, "https://localhost:"+port+"/seen")
+	if status != 0 || !strings.Contains(page, "s_server") {
+		t.Errorf("curl: status %d: %s", status, errs)
+	}
+	printed := r.end(t)
+	var seen *event.Record
+	for line := range strings.Lines(printed) {
+		var e event.Record
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if e.Kind == event.KindHTTP {
+			seen = &e
+		}
+	}
+	if seen == nil || seen.HTTP.URL != "/seen" || seen.Vantage != event.Gateway || seen.Decryption.Source != flow.FromInspection || seen.Policy.Scope != "all" || seen.Agent == "" {
+		t.Errorf("printed %s", printed)
+	}
+	for _, want := range []string{"this authority is for trials only", "connections, inspect         1\n"} {
+		if !strings.Contains(r.stderr.String(), want) {
+			t.Errorf("%q is not in %s", want, r.stderr.String())
+		}
+	}
+}
+
+func TestGatewayMistakes(t *testing.T) {
+	agent := buildProgram(t)
+	for name, tt := range map[string]struct{ more, want string }{
+		"unknown key":    {"holt: {}\n", `unknown key "holt"; did you mean "hold"?`},
+		"no certificate": {"  bypass: []\n", "trust.roots: no certificate in server.pem"},
+		"a bad rule":     {"  bypass: [{id: x, names: [\"*\"]}]\n", `rule "x": "*" is no name`},
+		"no such limit":  {"limits: {idle: 0s}\n", "limits and hold must be more than 0"},
+		"no users":       {"users: none\n", "read users: open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _ := trial(t, agent, "127.0.0.1:443", tt.more)
+			if err := os.WriteFile(filepath.Join(dir, "server.pem"), []byte("none"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, errs, status := command(t, agent, "gateway", "--config", filepath.Join(dir, "gateway.yaml"), "--check-config")
+			if status != 2 || !strings.Contains(errs, tt.want) {
+				t.Errorf("status %d: %s; want %q", status, errs, tt.want)
+			}
+		})
+	}
+	for name, tt := range map[string]struct {
+		args   []string
+		status int
+		want   string
+	}{
+		"no configuration": {[]string{"gateway"}, 2, "--config is needed"},
+		"no such file":     {[]string{"gateway", "--config", "/does/not/exist"}, 2, "no such file"},
+		"trial twice":      {[]string{"gateway", "trial-ca", "--dir", t.TempDir()}, 1, "is there already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, errs, status := command(t, agent, tt.args...)
+			if name == "trial twice" {
+				_, errs, status = command(t, agent, tt.args...)
+			}
+			if status != tt.status || !strings.Contains(errs, tt.want) {
+				t.Errorf("status %d: %s; want %d and %q", status, errs, tt.status, tt.want)
+			}
+		})
+	}
+}
+
+// TestFirstGatewayConfiguration checks that what a trial begins with is valid.
+func TestFirstGatewayConfiguration(t *testing.T) {
+	agent, dir := buildProgram(t), filepath.Join(t.TempDir(), "new")
+	command(t, agent, "gateway", "trial-ca", "--dir", dir)
+	if out, errs, status := command(t, agent, "gateway", "--config", filepath.Join(dir, "gateway.yaml"), "--check-config"); status != 0 || !strings.Contains(out, "4 of 20000 used") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	for name, mode := range map[string]os.FileMode{"ca.key": 0o600, "ca.pem": 0o644} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+}
+
+// TestDocumentedGatewayConfiguration does what docs/gateway.md says, with the configuration that it shows.
+func TestDocumentedGatewayConfiguration(t *testing.T) {
+	agent, dir := buildProgram(t), filepath.Join(t.TempDir(), "gateway")
+	doc, err := os.ReadFile("../../docs/gateway.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok {
+		t.Fatal("no configuration in the documentation")
+	}
+	command(t, agent, "gateway", "trial-ca", "--dir", dir)
+	hash, err := bcrypt.GenerateFromPassword([]byte("horse"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"gateway.yaml": []byte(text), "passphrase": []byte("correct horse\n"), "users.htpasswd": append([]byte("ann:"), hash...), "partner-root.pem": ca} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if out, errs, status := command(t, "openssl", "pkcs8", "-topk8", "-scrypt", "-in", in("ca.key"), "-out", in("sealed.key"), "-passout", "pass:correct horse"); status != 0 {
+		t.Fatal(out, errs)
+	}
+	out, errs, status := command(t, agent, "gateway", "--config", in("gateway.yaml"), "--check-config")
+	if status != 0 || !strings.Contains(out, "policy office, scope web, enabled: 12 of the quota") || !strings.Contains(out, "1 block and 1 bypass rules") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+}
