@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,6 +28,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -43,9 +46,9 @@ func newGateway() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gateway --config FILE",
 		Short: "Stand in the way of TLS connections, and print what they say",
-		Long: `Be a proxy (HTTP CONNECT, SOCKS5) that looks into TLS connections as its policies say: it holds one with the client, under a certificate of a
-private authority that the client trusts, and one with the server. Each transaction is printed as an event; each connection that was not
-looked into, with the reason. It ends with Ctrl-C.
+		Long: `Look into TLS connections as policies say, as a proxy (HTTP CONNECT, SOCKS5) or where they are routed through this machine: hold one with the
+client, under a certificate of a private authority that the client trusts, and one with the server. Each transaction is printed as an event;
+each connection that was not looked into, with the reason. SIGHUP has it read its rules again. It ends with Ctrl-C.
 
 To try it:
 
@@ -95,7 +98,7 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 
 func serveGateway(ctx context.Context, o *gatewayOptions, cfg *gatewayConfig, parts *gatewayParts, w *printer, log *slog.Logger) error {
 	remind(log, parts.authorities, time.Now())
-	listeners, err := cfg.listen(parts.users)
+	listeners, err := cfg.listen(ctx, parts.users)
 	if err != nil {
 		return err
 	}
@@ -103,22 +106,64 @@ func serveGateway(ctx context.Context, o *gatewayOptions, cfg *gatewayConfig, pa
 	if err != nil {
 		return err
 	}
+	var diverter *divert.Diverter
+	if port := cfg.Listen.Transparent; port > 0 {
+		diverter = divert.New(port)
+	}
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
 		Origin: w.origin(), Emit: func(e *event.Event) { w.write(e.Record()) }, Log: log,
 	})
-	for _, l := range listeners {
-		fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
-	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
 	group := run.New(ctx)
 	w.stop = group.Stop
 	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, sink) })
+	group.Go("rules", func(ctx context.Context) error {
+		if err := cfg.divert(diverter); err != nil {
+			return err
+		}
+		for _, l := range listeners {
+			fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
+		}
+		return reload(ctx, asked, o.config, g, diverter, log)
+	})
 	group.Go("output", w.flush)
-	err = errors.Join(group.Wait(), w.end())
+	err = group.Wait()
+	if diverter != nil { // only now: until then the rules carry the resets of connections
+		err = errors.Join(err, diverter.Remove())
+	}
+	err = errors.Join(err, w.end())
 	if o.stats {
 		printGatewayStats(os.Stderr, g.Stats())
 	}
 	return err
+}
+
+// reload puts the rules of the configuration in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones
+// stay in force.
+func reload(ctx context.Context, asked <-chan os.Signal, file string, g *gateway.Gateway, d *divert.Diverter, log *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-asked:
+		}
+		cfg := defaultGatewayConfig()
+		err := config.Load(cfg, file, os.Getenv, nil)
+		if err == nil {
+			var table *policy.Table
+			if table, err = policy.Compile(cfg.Rules); err == nil {
+				err = errors.Join(g.SetRules(table), cfg.divert(d))
+			}
+		}
+		if err != nil {
+			log.Error("rules not changed", "component", "gateway", "err", err)
+			continue
+		}
+		log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
+	}
 }
 
 // remind warns of authorities that should be replaced.

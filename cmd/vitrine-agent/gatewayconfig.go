@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -35,6 +37,9 @@ type gatewayConfig struct {
 type listenConfig struct {
 	Connect string `yaml:"connect" flag:"connect" doc:"address and port for HTTP CONNECT"`
 	SOCKS5  string `yaml:"socks5" flag:"socks5" doc:"address and port for SOCKS5"`
+	// Transparent is for connections that are routed through this machine.
+	Transparent uint16 `yaml:"transparent" doc:"port that the kernel diverts the connections of scopes to; 0: none"`
+	OwnSource   bool   `yaml:"own_source" doc:"of diverted connections, servers see this machine's address, not the client's"`
 }
 
 type authorityConfig struct {
@@ -72,8 +77,8 @@ func defaultGatewayConfig() *gatewayConfig {
 // Validate checks what no part checks by itself.
 func (c *gatewayConfig) Validate() error {
 	switch {
-	case c.Listen.Connect == "" && c.Listen.SOCKS5 == "":
-		return errors.New("listen.connect or listen.socks5 is needed: nobody could connect")
+	case c.Listen.Connect == "" && c.Listen.SOCKS5 == "" && c.Listen.Transparent == 0:
+		return errors.New("listen.connect, listen.socks5 or listen.transparent is needed: nobody could connect")
 	case len(c.Authorities) == 0:
 		return errors.New("authorities must have one at least; \"vitrine-agent gateway trial-ca\" makes one")
 	case !c.Trust.System && len(c.Trust.Roots) == 0:
@@ -214,7 +219,15 @@ func (c *trustConfig) open(dir string) (*x509.CertPool, error) {
 }
 
 // listen opens the front ends.
-func (c *gatewayConfig) listen(users *front.Users) (all []gateway.Listener, err error) {
+func (c *gatewayConfig) listen(ctx context.Context, users *front.Users) (all []gateway.Listener, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			all, err = nil, fmt.Errorf("listen for clients: %w", err)
+		}
+	}()
 	for _, l := range []struct {
 		address string
 		front   front.Front
@@ -224,14 +237,56 @@ func (c *gatewayConfig) listen(users *front.Users) (all []gateway.Listener, err 
 		}
 		listener, err := net.Listen("tcp", l.address)
 		if err != nil {
-			for _, open := range all {
-				open.Close()
-			}
-			return nil, fmt.Errorf("listen for clients: %w", err)
+			return all, err
 		}
 		all = append(all, gateway.Listener{Listener: listener, Front: l.front})
 	}
-	return all, nil
+	if c.Listen.Transparent == 0 {
+		return all, nil
+	}
+	diverted, err := divert.Listen(ctx, c.Listen.Transparent)
+	for _, l := range diverted {
+		all = append(all, gateway.Listener{Listener: l, Front: front.Transparent(!c.Listen.OwnSource)})
+	}
+	return all, err
+}
+
+// divert has the kernel hand over what the rules are about. What is bypassed by its address alone never comes, unless a name could still block it.
+func (c *gatewayConfig) divert(d *divert.Diverter) error {
+	if d == nil {
+		return nil
+	}
+	var scopes []divert.Scope
+	for _, p := range c.Rules.Policies {
+		for _, s := range p.Scopes {
+			s = s.Complete()
+			scope := divert.Scope{Sources: prefixes(s.Sources), Destinations: prefixes(s.Destinations), SourcePorts: ports(s.SourcePorts), DestinationPorts: ports(s.DestinationPorts)}
+			if !p.Disabled {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	var exempt []netip.Prefix
+	for _, e := range c.Rules.Bypass {
+		if len(c.Rules.Block) == 0 {
+			exempt = append(exempt, prefixes(e.Addresses)...)
+		}
+	}
+	return d.Apply(scopes, exempt)
+}
+
+func prefixes(list []policy.Addresses) (out []netip.Prefix) {
+	for _, a := range list {
+		out = append(out, a.Prefix)
+	}
+	return out
+}
+
+func ports(list []policy.Ports) (out []divert.Ports) {
+	for _, p := range list {
+		out = append(out, divert.Ports(p))
+	}
+	return out
 }
 
 func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener) gateway.Config {

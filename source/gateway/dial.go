@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -22,15 +23,22 @@ var errBlocked = errors.New("blocked by policy")
 // dial connects to an origin, which may be a name. Each address of it is checked before the first packet goes there.
 func (s *session) dial(ctx context.Context, address string) error {
 	g := s.gateway
-	d := net.Dialer{Deadline: s.start.Add(g.cfg.Handshake), ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		return s.permit(address)
+	d := net.Dialer{Deadline: s.start.Add(g.cfg.Handshake), ControlContext: func(_ context.Context, network, address string, c syscall.RawConn) error {
+		err := s.permit(address)
+		if err == nil && s.request.Source.IsValid() {
+			err = divert.Transparent(network, c)
+		}
+		return err
 	}}
+	if a := s.request.Source; a.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+	}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	s.server = &wire{Conn: c, raw: c}
-	s.forget = context.AfterFunc(ctx, func() { c.Close() })
+	s.forget = context.AfterFunc(ctx, func() { reset(c) })
 	return c.SetDeadline(d.Deadline)
 }
 
@@ -52,7 +60,7 @@ func (s *session) permit(address string) error {
 	if err := s.gateway.cfg.Guard.Check(server.Addr(), time.Now()); err != nil {
 		return err
 	}
-	if s.gateway.cfg.Rules.Decide(policy.Conn{Client: addrPort(s.client.RemoteAddr()), Server: server}).Action == flow.Block {
+	if s.gateway.rules.Load().Decide(policy.Conn{Client: addrPort(s.client.RemoteAddr()), Server: server}).Action == flow.Block {
 		return fmt.Errorf("connect to %s: %w", server, errBlocked)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
@@ -26,7 +27,7 @@ import (
 // Config is what a Gateway needs.
 type Config struct {
 	Listeners []Listener
-	Rules     *policy.Table
+	Rules     *policy.Table // until SetRules
 	// Mints make the certificates for clients, by the names of their authorities. That of the empty name is for policies that
 	// name none. A name that a policy has must be there.
 	Mints map[string]*authority.Mint
@@ -83,6 +84,10 @@ type Gateway struct {
 	asking   memory // origins that asked for a client certificate
 	slots    chan struct{}
 	stats    counters
+	rules    atomic.Pointer[policy.Table]
+
+	mu        sync.Mutex // guards what follows
+	inspected map[*session]bool
 }
 
 // New returns a Gateway that accepts no connections yet.
@@ -95,15 +100,41 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 	case cfg.Conns < 1 || cfg.Handshake <= 0 || cfg.Idle <= 0 || cfg.Hold.Bytes < 1 || cfg.Hold.Time <= 0:
 		return nil, errors.New("every limit must be more than 0")
 	}
-	for _, name := range append(cfg.Rules.Authorities(), "") {
-		if cfg.Mints[name] == nil {
-			return nil, fmt.Errorf("no authority %q", name)
+	g := &Gateway{
+		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
+		sessions: tls.NewLRUClientSessionCache(sessions), slots: make(chan struct{}, cfg.Conns), inspected: map[*session]bool{},
+	}
+	return g, g.SetRules(cfg.Rules)
+}
+
+// SetRules puts other rules in force for new connections. Of those that are open, the ones that the new rules would not inspect under the
+// same policy are reset; all others go on as they are.
+func (g *Gateway) SetRules(t *policy.Table) error {
+	for _, name := range append(t.Authorities(), "") {
+		if g.cfg.Mints[name] == nil {
+			return fmt.Errorf("no authority %q", name)
 		}
 	}
-	return &Gateway{
-		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
-		sessions: tls.NewLRUClientSessionCache(sessions), slots: make(chan struct{}, cfg.Conns),
-	}, nil
+	g.rules.Store(t)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.inspected {
+		s.obey(t)
+	}
+	return nil
+}
+
+// track has SetRules know of a connection that is inspected, until the function that it returns is called.
+func (g *Gateway) track(s *session) (forget func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inspected[s] = true
+	s.obey(g.rules.Load()) // they may have changed during the handshakes
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.inspected, s)
+	}
 }
 
 // Run serves clients until ctx is done or a listener fails. It closes the listeners.

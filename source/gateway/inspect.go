@@ -56,6 +56,7 @@ func (s *session) inspect(ctx context.Context) {
 	}
 	s.tell(flow.DecryptedYes, "")
 	s.first.buf = nil
+	defer s.gateway.track(s)()
 	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
 	s.plaintext()
 }
@@ -129,7 +130,11 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 func (s *session) judge(state *tls.ConnectionState) {
 	leaf := state.PeerCertificates[0]
 	s.facts.Certificate = s.gateway.facts.Facts(leaf.Raw)
-	s.facts.Fault = s.gateway.cfg.Judge.Judge(state.PeerCertificates, s.name(), state.OCSPResponse, time.Now())
+	name := s.name()
+	if name == "" && !s.request.Diverted { // then it was asked for by its address
+		name = s.request.Host
+	}
+	s.facts.Fault = s.gateway.cfg.Judge.Judge(state.PeerCertificates, name, state.OCSPResponse, time.Now())
 }
 
 // shakeWithClient answers the client as the origin has answered: with its version, its application protocol, and a certificate that

@@ -38,7 +38,7 @@ type session struct {
 // serve leads one connection from its acceptance to its end.
 func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source.Sink) {
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer context.AfterFunc(ctx, func() { reset(c) })() // a stop is no regular end
 	g.protect(func() {
 		start := time.Now()
 		_ = c.SetDeadline(start.Add(g.cfg.Handshake))
@@ -69,7 +69,7 @@ func (s *session) run(ctx context.Context, sink source.Sink) {
 	s.stream = sink.Open(s.conn)
 	defer s.close()
 	s.listen()
-	s.decide()
+	s.decision = s.ask(s.gateway.rules.Load())
 	s.carryOut(ctx)
 }
 
@@ -133,26 +133,34 @@ func (s *session) listen() {
 // past makes reads end at once.
 var past = time.Unix(1, 0)
 
-// decide asks the rules about the connection. Where the client has given two names, to a proxy and in its hello, blocking goes by
+// ask asks the rules about the connection. Where the client has given two names, to a proxy and in its hello, blocking goes by
 // either, and the rest by what it asks the server for.
-func (s *session) decide() {
+func (s *session) ask(rules *policy.Table) policy.Decision {
 	t := s.conn.Tuple
 	c := policy.Conn{Client: netip.AddrPortFrom(t.Client.IP, t.Client.Port), Server: netip.AddrPortFrom(t.Server.IP, t.Server.Port), Name: s.name()}
-	s.decision = s.gateway.cfg.Rules.Decide(c)
-	if c.Name != s.request.Host && s.decision.Action != flow.Block {
+	d := rules.Decide(c)
+	if c.Name != s.request.Host && d.Action != flow.Block {
 		c.Name = s.request.Host
-		if d := s.gateway.cfg.Rules.Decide(c); d.Action == flow.Block {
-			s.decision = d
+		if other := rules.Decide(c); other.Action == flow.Block {
+			return other
 		}
+	}
+	return d
+}
+
+// obey resets an inspected connection that the rules would not inspect under its policy.
+func (s *session) obey(rules *policy.Table) {
+	if d := s.ask(rules); d.Action != flow.Inspect || d.ID != s.decision.ID {
+		s.client.reset()
 	}
 }
 
-// name is the server that the client wants, by its hello or, where that has none, by its request. It may be empty.
+// name is the server that the client wants, by its hello or, where that has none, by its request. It is empty if it names none.
 func (s *session) name() string {
-	if s.facts.SNI != "" {
-		return s.facts.SNI
+	if _, err := netip.ParseAddr(s.request.Host); s.facts.SNI == "" && err != nil {
+		return s.request.Host
 	}
-	return s.request.Host
+	return s.facts.SNI
 }
 
 // carryOut does what was decided.

@@ -1,10 +1,11 @@
-// Package front holds what clients talk to before their own bytes begin: HTTP CONNECT and SOCKS5. A connection that was accepted
+// Package front holds what clients talk to before their own bytes begin: HTTP CONNECT, SOCKS5, or, transparently, nobody. A connection that was accepted
 // goes in; where its client wants to go comes out, with the connection at the first byte behind the request. It knows nothing of TLS
 // or policies, and connects to nobody.
 package front
 
 import (
 	"net"
+	"net/netip"
 )
 
 // Front finds out where the client of a connection wants to go. The caller sets a deadline before, and closes the connection after
@@ -16,6 +17,10 @@ type Request struct {
 	Conn net.Conn // begins behind the request
 	Host string   // a name or an address, as the client has written it
 	Port uint16
+	// Diverted says that the client knows of no gateway: Host is the address that its packets went to.
+	Diverted bool
+	// Source is whom the origin is to see. Invalid: this machine.
+	Source netip.Addr
 	// Answer tells the client what came of it. It is called once.
 	Answer func(Outcome) error
 }

@@ -28,7 +28,7 @@ func Compile(r Rules) (*Table, error) {
 		p.Cases = p.Cases.complete()
 		p.Scopes = slices.Clone(p.Scopes)
 		for i := range p.Scopes {
-			p.Scopes[i].complete()
+			p.Scopes[i] = p.Scopes[i].Complete()
 		}
 		t.policies = append(t.policies, p)
 	}
@@ -45,16 +45,18 @@ func (t *Table) Authorities() (names []string) {
 	return names
 }
 
-// complete fills in the defaults.
-func (s *Scope) complete() {
+// Complete returns the scope with its defaults filled in.
+func (s Scope) Complete() Scope {
 	if len(s.SourcePorts) == 0 {
 		s.SourcePorts = []Ports{AnyPort}
 	}
 	if len(s.DestinationPorts) == 0 {
 		s.DestinationPorts = []Ports{{443, 443}}
 	}
+	return s
 }
 
+// complete fills in the defaults.
 func (c Cases) complete() Cases {
 	for choice, byDefault := range map[*Choice]Choice{
 		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.NotTLS: Inspect,

@@ -1,0 +1,142 @@
+// Package divert has the kernel hand connections to the gateway that are routed through this machine: transparently, by TPROXY.
+// Scopes of addresses and ports go in; rules of nftables and policy routing come of them, all at once. It knows nothing of policies
+// or TLS.
+//
+// Only the first packet of a connection is ever diverted, so connections that there are already stay as they are. Where nobody
+// listens, the rules do nothing: when the gateway dies, connections go their way as if it had not been there.
+package divert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Scope is a set of connections.
+type Scope struct {
+	Sources, Destinations         []netip.Prefix
+	SourcePorts, DestinationPorts []Ports
+}
+
+// Ports is a range of ports, both ends in it.
+type Ports struct{ First, Last uint16 }
+
+// Diverter is what the kernel knows of one gateway. Its methods need CAP_NET_ADMIN, and are not to be called at once.
+type Diverter struct {
+	port uint16 // where the gateway listens
+	six  bool   // there is a route for IPv6 too
+}
+
+// New returns a Diverter to the port, which has changed nothing yet.
+func New(port uint16) *Diverter { return &Diverter{port: port} }
+
+// What the kernel's rules are known by.
+const (
+	tableName    = "vitrine_gateway"
+	mark         = 1 << 28 // of packets for the gateway; other bits are others'
+	routingTable = 0x7674
+	rulePriority = 0x7674
+)
+
+// Apply puts the scopes in force, in place of those before, in one step. Connections to the exempt addresses stay out of it.
+func (d *Diverter) Apply(scopes []Scope, exempt []netip.Prefix) error {
+	if err := d.route(netlink.FAMILY_V4); err != nil {
+		return err
+	}
+	if !d.six && slices.ContainsFunc(scopes, func(s Scope) bool { return slices.ContainsFunc(s.Destinations, is6) }) {
+		if err := d.route(netlink.FAMILY_V6); err != nil {
+			return err
+		}
+		d.six = true
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	if err := (&ruleset{conn: c, port: d.port}).replace(scopes, exempt); err != nil {
+		return err
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("change nftables: %w", err)
+	}
+	return nil
+}
+
+// Remove takes everything out of the kernel.
+func (d *Diverter) Remove() error {
+	c, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	t := c.AddTable(table()) // so that there is one to delete
+	c.DelTable(t)
+	errs := []error{c.Flush()}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		if family == netlink.FAMILY_V6 && !d.six {
+			break
+		}
+		rule, route, err := routing(family)
+		if err == nil {
+			err = errors.Join(missing(netlink.RuleDel(rule)), missing(netlink.RouteDel(route)))
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove the gateway's rules: %w", err)
+	}
+	return nil
+}
+
+func table() *nftables.Table {
+	return &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}
+}
+
+// route has marked packets delivered to this machine, whatever their destination is.
+func (d *Diverter) route(family int) error {
+	rule, route, err := routing(family)
+	if err != nil {
+		return err
+	}
+	if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("add routing rule: %w", err)
+	}
+	if err := netlink.RouteReplace(route); err != nil {
+		return fmt.Errorf("add route: %w", err)
+	}
+	return nil
+}
+
+func routing(family int) (*netlink.Rule, *netlink.Route, error) {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return nil, nil, fmt.Errorf("find loopback: %w", err)
+	}
+	mask, all := uint32(mark), netip.MustParsePrefix("0.0.0.0/0")
+	if family == netlink.FAMILY_V6 {
+		all = netip.MustParsePrefix("::/0")
+	}
+	rule := netlink.NewRule()
+	rule.Family, rule.Mark, rule.Mask, rule.Table, rule.Priority = family, mark, &mask, routingTable, rulePriority
+	return rule, &netlink.Route{
+		LinkIndex: lo.Attrs().Index, Table: routingTable, Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST,
+		Dst: &net.IPNet{IP: all.Addr().AsSlice(), Mask: net.CIDRMask(0, all.Addr().BitLen())},
+	}, nil
+}
+
+// missing takes what is not there for deleted.
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+func is6(p netip.Prefix) bool { return p.Addr().Is6() }
+func is4(p netip.Prefix) bool { return p.Addr().Is4() }

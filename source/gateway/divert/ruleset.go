@@ -1,0 +1,150 @@
+package divert
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// ruleset writes the table into a batch of nftables.
+type ruleset struct {
+	conn  *nftables.Conn
+	port  uint16
+	table *nftables.Table
+	chain *nftables.Chain
+}
+
+// replace puts the whole table in place of the one before.
+func (r *ruleset) replace(scopes []Scope, exempt []netip.Prefix) error {
+	r.conn.AddTable(table()) // so that there is one to delete
+	r.conn.DelTable(table())
+	r.table = r.conn.AddTable(table())
+	r.chain = r.conn.AddChain(&nftables.Chain{
+		Name: "divert", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
+	})
+	// What belongs to a socket of the gateway, of either side, is for it.
+	r.add([]expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Level: 0, Register: 1}, equal([]byte{1})}, setMark(), accept())
+	// What is for this machine itself stays out of it: the gateway must not lock people out.
+	r.add([]expr.Any{&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}, equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL))}, accept())
+	for _, v := range versions {
+		if addrs := slices.DeleteFunc(slices.Clone(exempt), v.other); len(addrs) > 0 {
+			m, err := r.in(v.destination(), v.address, prefixes(addrs))
+			if err != nil {
+				return err
+			}
+			r.add(v.only(), m, accept())
+		}
+	}
+	for _, s := range scopes {
+		for _, v := range versions {
+			if err := r.scope(s, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// version is IPv4 or IPv6.
+type version struct {
+	family              byte
+	address             nftables.SetDatatype
+	size, source, dests uint32 // bytes of an address, and where it is in the header
+	other               func(netip.Prefix) bool
+}
+
+var versions = []version{
+	{unix.NFPROTO_IPV4, nftables.TypeIPAddr, 4, 12, 16, is6},
+	{unix.NFPROTO_IPV6, nftables.TypeIP6Addr, 16, 8, 24, is4},
+}
+
+// only matches packets of the version.
+func (v version) only() []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal([]byte{v.family})}
+}
+
+func (v version) from() expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: v.source, Len: v.size}
+}
+
+func (v version) destination() expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: v.dests, Len: v.size}
+}
+
+// scope adds the rule of a scope, if it has addresses of the version on both sides.
+func (r *ruleset) scope(s Scope, v version) error {
+	sources, dests := slices.DeleteFunc(slices.Clone(s.Sources), v.other), slices.DeleteFunc(slices.Clone(s.Destinations), v.other)
+	if len(sources) == 0 || len(dests) == 0 {
+		return nil
+	}
+	parts := [][]expr.Any{v.only(), firstPacket()}
+	for _, m := range []struct {
+		load   expr.Any
+		kind   nftables.SetDatatype
+		ranges []interval
+	}{
+		{port(2), nftables.TypeInetService, ports(s.DestinationPorts)}, {port(0), nftables.TypeInetService, ports(s.SourcePorts)},
+		{v.destination(), v.address, prefixes(dests)}, {v.from(), v.address, prefixes(sources)},
+	} {
+		in, err := r.in(m.load, m.kind, m.ranges)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, in)
+	}
+	parts = append(parts, []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(r.port)},
+		&expr.TProxy{Family: v.family, TableFamily: unix.NFPROTO_INET, RegPort: 1},
+	}, setMark(), accept())
+	r.add(parts...)
+	return nil
+}
+
+// in matches what is loaded against a set of ranges.
+func (r *ruleset) in(load expr.Any, kind nftables.SetDatatype, ranges []interval) ([]expr.Any, error) {
+	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, Interval: true, KeyType: kind}
+	if err := r.conn.AddSet(set, elements(ranges)); err != nil {
+		return nil, fmt.Errorf("make set: %w", err)
+	}
+	return []expr.Any{load, &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}}, nil
+}
+
+func (r *ruleset) add(parts ...[]expr.Any) {
+	r.conn.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: slices.Concat(parts...)})
+}
+
+// firstPacket matches the first packet of a TCP connection: SYN, and no ACK.
+func firstPacket() []expr.Any {
+	const flags, syn, ack = 13, 2, 16 // the offset in the header, and two of its bits
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{unix.IPPROTO_TCP}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}}, equal([]byte{syn}),
+	}
+}
+
+// port loads a port of the TCP header.
+func port(offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}
+}
+
+// setMark sets the gateway's bit of the packet's mark.
+func setMark() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: native(^uint32(mark)), Xor: native(mark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
+	}
+}
+
+func native(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+func equal(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+
+func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
