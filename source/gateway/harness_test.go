@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -181,7 +182,8 @@ type options struct {
 	rules   policy.Rules
 	sink    source.Sink // instead of inspect's
 	users   *front.Users
-	guarded bool // loopback too
+	guarded bool      // loopback too
+	public  *identity // nil: a new one; so for private
 	private *identity
 	config  func(*gateway.Config)
 }
@@ -189,7 +191,10 @@ type options struct {
 // newWorld runs a gateway until the test ends.
 func newWorld(t testing.TB, o options) *world {
 	t.Helper()
-	w := &world{public: newRoot(t, "Public CA", newECDSA(t)), private: o.private, changed: make(chan struct{})}
+	w := &world{public: o.public, private: o.private, changed: make(chan struct{})}
+	if w.public == nil {
+		w.public = newRoot(t, "Public CA", newECDSA(t))
+	}
 	if w.private == nil {
 		w.private = newRoot(t, "Private CA", newECDSA(t))
 	}
@@ -442,4 +447,19 @@ func netip4(t testing.TB, s string) netip.Prefix {
 	p, err := netip.ParsePrefix(s)
 	check(t, err)
 	return p
+}
+
+// serveHTTP answers every request with "fine" until the test ends.
+func serveHTTP(t testing.TB, l net.Listener) {
+	t.Helper()
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "fine") }), ErrorLog: log.New(io.Discard, "", 0)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Serve(l) // which the end of the test closes
+	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-ended
+	})
 }

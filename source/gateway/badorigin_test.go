@@ -1,0 +1,236 @@
+package gateway_test
+
+import (
+	"cmp"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ocsp"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+)
+
+// badOrigin is an origin as badssl.com has some, and what its certificate is told to be.
+type badOrigin struct {
+	name  string
+	fault flow.Fault
+	chain []*identity // the leaf first
+	// staple is the OCSP response that the origin brings.
+	staple []byte
+	// sees are the classes of errors that clients may find through the gateway besides the one that they find without.
+	sees string
+}
+
+// badOrigins makes the table. Each is for shop.example and localhost, unless that is what is wrong.
+func badOrigins(t testing.TB, public *identity) []badOrigin {
+	t.Helper()
+	ca := func(name string, parent *identity, change func(*x509.Certificate)) *identity {
+		return issue(t, parent, newECDSA(t), func(c *x509.Certificate) {
+			c.Subject, c.IsCA, c.KeyUsage, c.ExtKeyUsage = pkix.Name{CommonName: name}, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil
+			change(c)
+		})
+	}
+	leaf := func(parent *identity, change func(*x509.Certificate)) *identity {
+		return issue(t, parent, newECDSA(t), func(c *x509.Certificate) {
+			forShop(c)
+			change(c)
+		})
+	}
+	same := func(*x509.Certificate) {}
+	old := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+	sub, stranger := ca("Sub", public, same), ca("Stranger", nil, same)
+	oldSub, noCA := ca("Old Sub", public, old), leaf(public, func(c *x509.Certificate) { c.Subject.CommonName = "a server" })
+	elsewhere := ca("Elsewhere", public, func(c *x509.Certificate) {
+		c.PermittedDNSDomains, c.PermittedDNSDomainsCritical = []string{"elsewhere.example"}, true
+	})
+	flat := ca("Flat", public, func(c *x509.Certificate) { c.MaxPathLenZero = true })
+	deep := ca("Deep", flat, same)
+	must := func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 3, 2, 1, 5}}}
+	}
+	revoked, healthy := leaf(public, same), leaf(public, must)
+	staple := func(of *identity, status int) []byte {
+		r, err := ocsp.CreateResponse(public.cert, public.cert, ocsp.Response{
+			Status: status, SerialNumber: of.cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour), RevokedAt: time.Now().Add(-time.Hour),
+		}, public.key)
+		check(t, err)
+		return r
+	}
+	return []badOrigin{
+		{name: "good", chain: []*identity{leaf(public, same)}},
+		{name: "good, by a sub-CA", chain: []*identity{leaf(sub, same), sub}},
+		{name: "good, chain in reverse", chain: []*identity{leaf(sub, same), public, sub}},
+		{name: "good, with 1,000 names", chain: []*identity{leaf(public, func(c *x509.Certificate) {
+			for i := range 1000 {
+				c.DNSNames = append(c.DNSNames, fmt.Sprintf("n%d.shop.example", i))
+			}
+		})}},
+		{name: "good, without a subject", chain: []*identity{leaf(public, func(c *x509.Certificate) { c.Subject = pkix.Name{} })}},
+		{name: "good, RSA 4096", chain: []*identity{withKey(t, public, newKey(t, 4096))}},
+		{name: "good, P-384", chain: []*identity{withKey(t, public, newCurve(t, elliptic.P384()))}},
+		{name: "good, with the staple that it demands", chain: []*identity{healthy}, staple: staple(healthy, ocsp.Good)},
+		{name: "expired", fault: flow.Expired, chain: []*identity{leaf(public, old)}},
+		{name: "not valid yet", fault: flow.NotYetValid, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })}},
+		{name: "wrong host", fault: flow.WrongName, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.DNSNames = []string{"bank.example"} })}},
+		{name: "no name but in the subject", fault: flow.WrongName, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.DNSNames = nil })}},
+		{name: "wildcard too high", fault: flow.WrongName, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.DNSNames = []string{"*.shop.example"} })}},
+		{name: "self-signed", fault: flow.SelfSigned, chain: []*identity{leaf(nil, same)}},
+		{name: "self-signed and expired", fault: flow.SelfSigned, chain: []*identity{leaf(nil, old)}},
+		{name: "untrusted root", fault: flow.Untrusted, chain: []*identity{leaf(stranger, same), stranger}, sees: "untrusted"},
+		{name: "incomplete chain", fault: flow.Untrusted, chain: []*identity{leaf(sub, same)}},
+		{name: "expired sub-CA", fault: flow.Untrusted, chain: []*identity{leaf(oldSub, same), oldSub}, sees: "untrusted"},
+		{name: "issued by a server", fault: flow.Untrusted, chain: []*identity{leaf(noCA, same), noCA}, sees: "untrusted"},
+		{name: "outside name constraints", fault: flow.Untrusted, chain: []*identity{leaf(elsewhere, same), elsewhere}, sees: "untrusted"},
+		{name: "deeper than allowed", fault: flow.Untrusted, chain: []*identity{leaf(deep, same), deep, flat}, sees: "untrusted"},
+		{name: "for clients", fault: flow.WrongUsage, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}},
+		{name: "revoked, by its staple", fault: flow.Revoked, chain: []*identity{revoked}, staple: staple(revoked, ocsp.Revoked), sees: "untrusted"},
+		{name: "without the staple that it demands", fault: flow.NoStaple, chain: []*identity{leaf(public, must)}, sees: "untrusted"},
+	}
+}
+
+func newKey(t testing.TB, bits int) crypto.Signer {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, bits)
+	check(t, err)
+	return k
+}
+
+func newCurve(t testing.TB, c elliptic.Curve) crypto.Signer {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(c, rand.Reader)
+	check(t, err)
+	return k
+}
+
+func withKey(t testing.TB, parent *identity, key crypto.Signer) *identity {
+	t.Helper()
+	return issue(t, parent, key, forShop)
+}
+
+// classes name the errors of clients. The first that fits counts.
+var classes = []struct {
+	class string
+	words *regexp.Regexp
+}{
+	{"fine", regexp.MustCompile(`^fine$`)},
+	{"revoked", regexp.MustCompile(`status: revoked|revocation`)},
+	{"name", regexp.MustCompile(`(?i)no alternative certificate subject name|hostname mismatch|certificate is valid for|not valid for any names|doesn't contain any|not shop.example|does not match`)},
+	{"self-signed", regexp.MustCompile(`(?i)self.signed certificate($|\W)`)},
+	{"not valid yet", regexp.MustCompile(`is before|certificate is not yet valid`)},
+	{"expired", regexp.MustCompile(`(?i)expired`)},
+	{"usage", regexp.MustCompile(`(?i)unsupported certificate purpose|unsuitable certificate purpose|incompatible key usage`)},
+	{"untrusted", regexp.MustCompile(`(?i)unable to get local issuer|unknown authority|unable to get issuer`)},
+	{"no staple", regexp.MustCompile(`(?i)no OCSP response`)},
+	{"chain", regexp.MustCompile(`(?i)invalid CA|permitted subtree|path length|not authorized to sign|too many intermediates|name constraint`)},
+}
+
+func classOf(t testing.TB, text string) string {
+	for _, c := range classes {
+		if c.words.MatchString(text) {
+			return c.class
+		}
+	}
+	t.Errorf("an error of no known class: %s", text)
+	return "?"
+}
+
+// TestBadOrigins compares what clients find with the gateway and without: the same class of error for the same fault, or, where
+// the fault is in what the gateway cannot mimic, that nobody trusts the issuer. A bad origin never looks good.
+func TestBadOrigins(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+	strict := newWorld(t, options{rules: inspectAll(policy.Cases{BadCertificate: policy.Block}), public: w.public})
+	public, _ := w.public.files(t, t.TempDir())
+	private, _ := w.private.files(t, t.TempDir())
+	clients := []struct {
+		name string
+		ask  func(t testing.TB, address string, through bool) string
+	}{
+		{"curl", func(t testing.TB, address string, through bool) string {
+			args := []string{"-sS", "--http1.1", "--max-time", "10", "--cacert", public, "https://localhost:" + port(address) + "/"}
+			if through {
+				args = append(args, "-x", "http://"+w.proxy, "--cacert", private)
+			}
+			out, _ := run(t, "", "curl", args...)
+			return out
+		}},
+		{"Go", func(t testing.TB, address string, through bool) string {
+			var c *tls.Conn
+			var err error
+			if through {
+				c, err = w.handshake(t, address, w.client())
+			} else {
+				c, err = tls.Dial("tcp", address, &tls.Config{RootCAs: w.public.pool(), ServerName: "shop.example"})
+			}
+			if err != nil {
+				return err.Error()
+			}
+			c.Close()
+			return "fine"
+		}},
+	}
+	var table strings.Builder
+	for _, o := range badOrigins(t, w.public) {
+		fmt.Fprintf(&table, "| %s | %s |", o.name, cmp.Or(string(o.fault), "-"))
+		cert := o.chain[0].tls(o.chain[1:]...)
+		cert.OCSPStaple = o.staple
+		address := serveFine(t, cert)
+		for _, c := range clients {
+			without, with := classOf(t, c.ask(t, address, false)), classOf(t, c.ask(t, address, true))
+			fmt.Fprintf(&table, " %s | %s |", without, with)
+			switch {
+			case with == without && (o.fault == "") == (with == "fine"):
+			case o.fault != "" && o.sees != "" && with == o.sees:
+			default:
+				t.Errorf("%s: %s finds %q without the gateway and %q with it", o.name, c.name, without, with)
+			}
+			if r := w.awaitTLS(t); r.TLS.Fault != o.fault {
+				t.Errorf("%s: told as %q, want %q", o.name, r.TLS.Fault, o.fault)
+			}
+		}
+		if _, err := strict.handshake(t, address, &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example"}); (err == nil) != (o.fault == "") {
+			t.Errorf("%s: where the policy blocks bad certificates, %v", o.name, err)
+		}
+		table.WriteString("\n")
+	}
+	documented(t, table.String())
+}
+
+var update = flag.Bool("update-bad-origins", false, "rewrite the table in docs/bad-origins.md")
+
+// documented checks that the documentation has the table.
+func documented(t *testing.T, table string) {
+	t.Helper()
+	const file, head = "../../docs/bad-origins.md", "|---|---|---|---|---|---|\n"
+	doc, err := os.ReadFile(file)
+	check(t, err)
+	before, got, _ := strings.Cut(string(doc), head)
+	if *update {
+		check(t, os.WriteFile(file, []byte(before+head+table), 0o644))
+	} else if got != table {
+		t.Errorf("docs/bad-origins.md has another table: run with -update-bad-origins\n%s", gocmp.Diff(got, table))
+	}
+}
+
+// serveFine answers every request with "fine".
+func serveFine(t testing.TB, cert tls.Certificate) (address string) {
+	t.Helper()
+	l := listen(t)
+	serveHTTP(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}}))
+	return l.Addr().String()
+}
