@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -125,14 +126,20 @@ func (r *routed) start(t *testing.T) *running {
 // configure writes the rules. A policy is in force or not; its scope begins at port 8000.
 func (r *routed) configure(t *testing.T, disabled bool, more string) {
 	t.Helper()
+	r.write(t, disabled, "", more)
+}
+
+// write is configure with more of the scope, too.
+func (r *routed) write(t *testing.T, disabled bool, scope, more string) {
+	t.Helper()
 	text := fmt.Sprintf(`
 listen: {transparent: 15443}
 authorities: [{certificate: ca.pem, key: ca.key}]
 trust: {system: false, roots: [server.pem]}
 rules:
   policies:
-  - {id: all, disabled: %t, scopes: [{id: web, sources: [10.77.1.0/24, "fd77:1::/64"], destinations: [10.77.0.0/16, "fd77::/16"], destination_ports: [8000/8999]}]}
-%s`, disabled, more)
+  - {id: all, disabled: %t, scopes: [{id: web, sources: [10.77.1.0/24, "fd77:1::/64"], destinations: [10.77.0.0/16, "fd77::/16"], destination_ports: [8000/8999]%s}]}
+%s`, disabled, scope, more)
 	if err := os.WriteFile(filepath.Join(r.dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -270,4 +277,73 @@ func TestKilledGatewayIsOutOfTheWay(t *testing.T) {
 	r.expect(t, "on again", origin4, true)
 	g.end(t)
 	r.expect(t, "off", origin4, false)
+}
+
+// The first bytes of datagrams: of QUIC connections that begin, of one that goes on, and of something else.
+const (
+	quic1  = "\xc3\x00\x00\x00\x01\x08"
+	quic2  = "\xd3\x6b\x33\x43\xcf\x08"
+	later  = "\x43\x00\x00\x00\x01\x08"
+	noQUIC = "\xc3\x00\x01\x00\x00\x01"
+)
+
+// TestQUICIsRefused begins QUIC connections across the gateway: the client learns at once that it has to use TCP. Other datagrams pass.
+func TestQUICIsRefused(t *testing.T) {
+	r := newRouted(t)
+	for _, address := range []string{":8443", ":9443"} {
+		var c net.PacketConn
+		var err error
+		r.origin.Do(t, func() { c, err = net.ListenPacket("udp", address) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		go func() {
+			b := make([]byte, 100)
+			for {
+				n, from, err := c.ReadFrom(b)
+				if err != nil {
+					return
+				}
+				_, _ = c.WriteTo(b[:n], from)
+			}
+		}()
+	}
+	expect := func(when, address, datagram string, refused bool) {
+		t.Helper()
+		var c net.Conn
+		var err error
+		r.client.Do(t, func() { c, err = net.Dial("udp", address) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(c, datagram); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Read(make([]byte, 100))
+		if refused != errors.Is(err, syscall.ECONNREFUSED) || !refused && err != nil {
+			t.Errorf("%s, %q to %s: %v; refused should be %t", when, datagram, address, err, refused)
+		}
+	}
+	r.configure(t, false, "")
+	expect("before", origin4, quic1, false)
+	g := r.start(t)
+	for _, address := range []string{origin4, origin6} {
+		expect("on", address, quic1, true)
+		expect("on", address, quic2, true)
+		expect("on", address, later, false)
+		expect("on", address, noQUIC, false)
+	}
+	expect("outside", outside, quic1, false)
+	r.configure(t, false, `  bypass: [{id: partner, addresses: [10.77.2.2]}]`)
+	r.reload(t, g, 1)
+	expect("with an exception", origin4, quic1, false)
+	expect("with an exception of another", origin6, quic1, true)
+	r.write(t, false, ", allow_quic: true", "")
+	r.reload(t, g, 2)
+	expect("allowed", origin4, quic1, false)
+	g.end(t)
+	expect("off", origin6, quic1, false)
 }

@@ -260,7 +260,7 @@ func (c *gatewayConfig) divert(d *divert.Diverter) error {
 	for _, p := range c.Rules.Policies {
 		for _, s := range p.Scopes {
 			s = s.Complete()
-			scope := divert.Scope{Sources: prefixes(s.Sources), Destinations: prefixes(s.Destinations), SourcePorts: ports(s.SourcePorts), DestinationPorts: ports(s.DestinationPorts)}
+			scope := divert.Scope{Sources: prefixes(s.Sources), Destinations: prefixes(s.Destinations), SourcePorts: ports(s.SourcePorts), DestinationPorts: ports(s.DestinationPorts), RefuseQUIC: !s.AllowQUIC}
 			if !p.Disabled {
 				scopes = append(scopes, scope)
 			}

@@ -23,6 +23,8 @@ import (
 type Scope struct {
 	Sources, Destinations         []netip.Prefix
 	SourcePorts, DestinationPorts []Ports
+	// RefuseQUIC has clients that begin a QUIC connection told at once that nobody listens, so that they fall back to TCP.
+	RefuseQUIC bool
 }
 
 // Ports is a range of ports, both ends in it.

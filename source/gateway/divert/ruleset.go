@@ -17,7 +17,8 @@ type ruleset struct {
 	conn  *nftables.Conn
 	port  uint16
 	table *nftables.Table
-	chain *nftables.Chain
+	chain *nftables.Chain // for what comes in
+	pass  *nftables.Chain // for what is forwarded
 }
 
 // replace puts the whole table in place of the one before.
@@ -27,6 +28,9 @@ func (r *ruleset) replace(scopes []Scope, exempt []netip.Prefix) error {
 	r.table = r.conn.AddTable(table())
 	r.chain = r.conn.AddChain(&nftables.Chain{
 		Name: "divert", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
+	})
+	r.pass = r.conn.AddChain(&nftables.Chain{
+		Name: "forward", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
 	// What belongs to a socket of the gateway, of either side, is for it.
 	r.add([]expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Level: 0, Register: 1}, equal([]byte{1})}, setMark(), accept())
@@ -39,6 +43,10 @@ func (r *ruleset) replace(scopes []Scope, exempt []netip.Prefix) error {
 				return err
 			}
 			r.add(v.only(), m, accept())
+			if m, err = r.in(v.destination(), v.address, prefixes(addrs)); err != nil {
+				return err
+			}
+			r.addTo(r.pass, v.only(), m, accept())
 		}
 	}
 	for _, s := range scopes {
@@ -77,33 +85,52 @@ func (v version) destination() expr.Any {
 	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: v.dests, Len: v.size}
 }
 
-// scope adds the rule of a scope, if it has addresses of the version on both sides.
+// scope adds the rules of a scope, if it has addresses of the version on both sides.
 func (r *ruleset) scope(s Scope, v version) error {
-	sources, dests := slices.DeleteFunc(slices.Clone(s.Sources), v.other), slices.DeleteFunc(slices.Clone(s.Destinations), v.other)
-	if len(sources) == 0 || len(dests) == 0 {
+	s.Sources, s.Destinations = slices.DeleteFunc(slices.Clone(s.Sources), v.other), slices.DeleteFunc(slices.Clone(s.Destinations), v.other)
+	if len(s.Sources) == 0 || len(s.Destinations) == 0 {
 		return nil
 	}
-	parts := [][]expr.Any{v.only(), firstPacket()}
+	m, err := r.match(s, v)
+	if err != nil {
+		return err
+	}
+	r.add(v.only(), firstPacket(), m, []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(r.port)},
+		&expr.TProxy{Family: v.family, TableFamily: unix.NFPROTO_INET, RegPort: 1},
+	}, setMark(), accept())
+	if !s.RefuseQUIC {
+		return nil
+	}
+	if m, err = r.match(s, v); err != nil { // an anonymous set belongs to one rule
+		return err
+	}
+	quic, err := r.quic()
+	if err != nil {
+		return err
+	}
+	r.addTo(r.pass, v.only(), quic, m, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}})
+	return nil
+}
+
+// match matches addresses and ports of a scope. Ports are at the same place in TCP and UDP.
+func (r *ruleset) match(s Scope, v version) ([]expr.Any, error) {
+	var all []expr.Any
 	for _, m := range []struct {
 		load   expr.Any
 		kind   nftables.SetDatatype
 		ranges []interval
 	}{
 		{port(2), nftables.TypeInetService, ports(s.DestinationPorts)}, {port(0), nftables.TypeInetService, ports(s.SourcePorts)},
-		{v.destination(), v.address, prefixes(dests)}, {v.from(), v.address, prefixes(sources)},
+		{v.destination(), v.address, prefixes(s.Destinations)}, {v.from(), v.address, prefixes(s.Sources)},
 	} {
 		in, err := r.in(m.load, m.kind, m.ranges)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		parts = append(parts, in)
+		all = append(all, in...)
 	}
-	parts = append(parts, []expr.Any{
-		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(r.port)},
-		&expr.TProxy{Family: v.family, TableFamily: unix.NFPROTO_INET, RegPort: 1},
-	}, setMark(), accept())
-	r.add(parts...)
-	return nil
+	return all, nil
 }
 
 // in matches what is loaded against a set of ranges.
@@ -115,8 +142,10 @@ func (r *ruleset) in(load expr.Any, kind nftables.SetDatatype, ranges []interval
 	return []expr.Any{load, &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}}, nil
 }
 
-func (r *ruleset) add(parts ...[]expr.Any) {
-	r.conn.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: slices.Concat(parts...)})
+func (r *ruleset) add(parts ...[]expr.Any) { r.addTo(r.chain, parts...) }
+
+func (r *ruleset) addTo(c *nftables.Chain, parts ...[]expr.Any) {
+	r.conn.AddRule(&nftables.Rule{Table: r.table, Chain: c, Exprs: slices.Concat(parts...)})
 }
 
 // firstPacket matches the first packet of a TCP connection: SYN, and no ACK.
@@ -129,7 +158,23 @@ func firstPacket() []expr.Any {
 	}
 }
 
-// port loads a port of the TCP header.
+// quic matches datagrams with a long header of QUIC version 1 or 2 (RFC 9000 §17.2, RFC 9369): those that connections begin with.
+func (r *ruleset) quic() ([]expr.Any, error) {
+	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, KeyType: nftables.TypeMark}
+	if err := r.conn.AddSet(set, []nftables.SetElement{{Key: []byte{0, 0, 0, 1}}, {Key: []byte{0x6b, 0x33, 0x43, 0xcf}}}); err != nil {
+		return nil, fmt.Errorf("make set: %w", err)
+	}
+	const header, long = 8, 0xc0 // the length of UDP's header, and the bits of a long one
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{unix.IPPROTO_UDP}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: header, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{long}, Xor: []byte{0}}, equal([]byte{long}),
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: header + 1, Len: 4},
+		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
+	}, nil
+}
+
+// port loads a port of the transport header.
 func port(offset uint32) expr.Any {
 	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2}
 }

@@ -37,6 +37,7 @@ type Scope struct {
 	SourcePorts      []Ports     `yaml:"source_ports" doc:"0/65535 if empty"`
 	Destinations     []Addresses `yaml:"destinations" doc:"addresses or CIDRs that connections go to"`
 	DestinationPorts []Ports     `yaml:"destination_ports" doc:"443/443 if empty"`
+	AllowQUIC        bool        `yaml:"allow_quic" doc:"let QUIC pass unseen in transparent mode; else clients are told at once that nobody listens, and fall back to TCP"`
 }
 
 // Exception is a rule that takes connections out of inspection, by the name that the client asks for, or by address.
