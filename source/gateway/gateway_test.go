@@ -472,6 +472,48 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestWaitingIsNoWayAround has a client say nothing, or only a part of its hello, until it is known to be slow. Where it is to be inspected it
+// does not get any further; where not, it may take its time.
+func TestWaitingIsNoWayAround(t *testing.T) {
+	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}} {
+		inspected := len(rules.Policies) > 0
+		w := newWorld(t, options{rules: rules, config: func(c *gateway.Config) { c.Handshake = 200 * time.Millisecond }})
+		address, _ := w.shop(t, nil)
+		for _, early := range []int{0, 3, 100} {
+			c := tls.Client(&lateConn{Conn: w.connect(t, address), early: early, wait: 500 * time.Millisecond}, &tls.Config{RootCAs: w.public.pool(), ServerName: "shop.example"})
+			if err := c.Handshake(); (err == nil) == inspected {
+				t.Errorf("%d bytes early, inspected is %t: %v", early, inspected, err)
+			}
+			c.Close()
+			r := w.await(t, "the connection", func(r *event.Record) bool { return r.Kind == event.KindConn })
+			if want := map[bool]flow.Action{true: flow.Inspect, false: flow.Bypass}[inspected]; r.Policy.Action != want || r.Conn.PlaintextBytes > 0 {
+				t.Errorf("%d bytes early: told %+v, %+v", early, r.Policy, r.Conn)
+			}
+		}
+	}
+}
+
+// lateConn waits in the midst of its first write.
+type lateConn struct {
+	net.Conn
+	early int
+	wait  time.Duration
+}
+
+func (l *lateConn) Write(b []byte) (int, error) {
+	if l.wait == 0 {
+		return l.Conn.Write(b)
+	}
+	n, err := l.Conn.Write(b[:l.early])
+	if err != nil {
+		return n, err
+	}
+	time.Sleep(l.wait)
+	l.wait = 0
+	m, err := l.Conn.Write(b[l.early:])
+	return n + m, err
+}
+
 // TestLargeTransfer sends more than any buffer holds, both ways at once.
 func TestLargeTransfer(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})

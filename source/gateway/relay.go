@@ -18,9 +18,11 @@ type end struct {
 	wire   *wire        // below
 }
 
-// plain is the client's side as it is, from its first byte on.
+// plain is the client's side as it is, from its first byte on. It can be had once.
 func (s *session) plain() end {
-	return end{front.Prefixed(s.client, s.first.buf), s.client.CloseWrite, s.client}
+	said := s.first.buf
+	s.first.buf = nil // most of it is sent at once, and the connection may last for days
+	return end{front.Prefixed(s.client, said), s.client.CloseWrite, s.client}
 }
 
 // plainServer is the origin's side as it is.

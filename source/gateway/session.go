@@ -111,9 +111,9 @@ func (s *session) listen() {
 		}
 	}()
 	b := make([]byte, 4<<10)
-	for {
+	for known := false; !known; {
 		n, err := s.client.Read(b)
-		if s.first.add(b[:n]) || err != nil {
+		if known = s.first.add(b[:n]); err != nil {
 			break
 		}
 	}
@@ -123,7 +123,7 @@ func (s *session) listen() {
 	_ = s.server.SetDeadline(deadline)
 	_ = s.client.SetDeadline(deadline)
 	if len(s.banner) > 0 {
-		s.first.hello = nil // whatever the client says is no TLS
+		s.first.hello, s.first.not = nil, true // whatever the client says is no TLS
 	}
 	if h := s.first.hello; h != nil {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
@@ -173,6 +173,9 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, flow.OutsideScope, policy.Bypass)
 	case d.Action == flow.Bypass:
 		s.instead(ctx, flow.BypassedByPolicy, policy.Bypass)
+	case s.first.hello == nil && !s.first.not: // who waits long enough must not get past inspection
+		s.tell(flow.DecryptedNo, "")
+		s.client.reset()
 	case s.first.hello == nil && cases.NotTLS == policy.Inspect:
 		s.tell(flow.DecryptedNo, "")
 		s.relay(s.plain(), s.plainServer(), true)
@@ -199,6 +202,7 @@ func (s *session) instead(ctx context.Context, why flow.Reason, choice policy.Ch
 	s.tell(flow.DecryptedNo, why)
 	if s.server == nil {
 		if err := s.dial(ctx, s.conn.Tuple.Server.String()); err != nil {
+			s.client.reset()
 			return
 		}
 	}

@@ -18,8 +18,10 @@ type Users struct {
 	hashes map[string][]byte // bcrypt, by name
 	stray  []byte            // for names that are not there: they must take as long
 
-	mu    sync.Mutex // one password at a time is hashed: guessing must not take the machine
-	key   [32]byte   // of what follows; the process's own
+	hashing sync.Mutex // one password at a time: guessing must not take the machine
+
+	mu    sync.Mutex // guards known
+	key   [32]byte   // of known; the process's own
 	known map[[sha256.Size]byte]bool
 }
 
@@ -56,20 +58,28 @@ func (u *Users) allow(name, password string) bool {
 	mac := hmac.New(sha256.New, u.key[:])
 	fmt.Fprintf(mac, "%d:%s%s", len(name), name, password)
 	sum := [sha256.Size]byte(mac.Sum(nil))
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.known[sum] {
+	if u.knows(sum) {
 		return true
 	}
 	hash, ok := u.hashes[name]
 	if !ok {
 		hash = u.stray
 	}
+	u.hashing.Lock()
+	defer u.hashing.Unlock()
 	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || !ok {
 		return false
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if len(u.known) < maxKnown {
 		u.known[sum] = true
 	}
 	return true
+}
+
+func (u *Users) knows(sum [sha256.Size]byte) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.known[sum]
 }
