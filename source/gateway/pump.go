@@ -19,10 +19,12 @@ type pump struct {
 	large    *[largeBuffer]byte // while much comes
 }
 
-// Buffers are for one read each. Most connections wait most of the time, with a small one.
+// Buffers are for one read each. Most connections wait most of the time, with a small one; while much comes, they have a large one, until
+// there was a lull.
 const (
 	smallBuffer = 1 << 10
 	largeBuffer = 32 << 10
+	lull        = time.Second
 )
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
@@ -52,16 +54,15 @@ func (p *pump) run() error {
 		if err != nil {
 			return err
 		}
-		p.fit(n)
+		if n == smallBuffer && p.large == nil {
+			p.large = largeBuffers.Get().(*[largeBuffer]byte)
+		}
 	}
 }
 
-// fit chooses the buffer for the next read, by what the last one has brought.
-func (p *pump) fit(n int) {
-	switch {
-	case p.large == nil && n == smallBuffer:
-		p.large = largeBuffers.Get().(*[largeBuffer]byte)
-	case p.large != nil && n < smallBuffer:
+// shrink gives the large buffer back.
+func (p *pump) shrink() {
+	if p.large != nil {
 		largeBuffers.Put(p.large)
 		p.large = nil
 	}
@@ -70,6 +71,9 @@ func (p *pump) fit(n int) {
 // expect sets how long a read may take.
 func (p *pump) expect() {
 	deadline := p.idleAt()
+	if t := time.Now().Add(lull); p.large != nil && t.Before(deadline) {
+		deadline = t
+	}
 	if t, ok := p.gate.until(); ok && t.Before(deadline) {
 		deadline = t
 	}
@@ -83,6 +87,7 @@ func (p *pump) idleAt() time.Time {
 
 // overdue does what is to be done when a deadline has passed.
 func (p *pump) overdue(now time.Time) error {
+	p.shrink()
 	if t, ok := p.gate.until(); ok && !now.Before(t) {
 		return p.release()
 	}

@@ -54,7 +54,7 @@ func (r *relay) pump(dir flow.Direction) {
 	p := &pump{relay: r, dir: dir, from: r.ends[dir.Reverse()], to: r.ends[dir], gate: gate{limits: r.session.gateway.cfg.Hold}}
 	err := errPanic
 	defer func() {
-		p.fit(0)
+		p.shrink()
 		if err != nil {
 			r.abort(dir, err)
 		}
