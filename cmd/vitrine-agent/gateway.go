@@ -73,7 +73,8 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 	if o.config == "" {
 		return command.Usage(cmd, errors.New("--config is needed; \"vitrine-agent gateway trial-ca\" makes a first one"))
 	}
-	if err := config.Load(cfg, o.config, os.Getenv, cmd.Flags()); err != nil {
+	load := func(cfg *gatewayConfig) error { return config.Load(cfg, o.config, os.Getenv, cmd.Flags()) }
+	if err := load(cfg); err != nil {
 		return command.Usage(cmd, err)
 	}
 	parts, err := cfg.open(o.config, time.Now())
@@ -93,18 +94,23 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	return serveGateway(cmd.Context(), o, cfg, parts, newPrinter(out, event.Gateway), log)
+	stats, err := serveGateway(cmd.Context(), cfg, load, parts, newPrinter(out, event.Gateway), log)
+	if o.stats {
+		printGatewayStats(os.Stderr, stats)
+	}
+	return err
 }
 
-func serveGateway(ctx context.Context, o *gatewayOptions, cfg *gatewayConfig, parts *gatewayParts, w *printer, log *slog.Logger) error {
+// serveGateway runs the gateway until ctx is done. What load fills in are the rules at that moment.
+func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayConfig) error, parts *gatewayParts, w *printer, log *slog.Logger) (stats gateway.Stats, err error) {
 	remind(log, parts.authorities, time.Now())
 	listeners, err := cfg.listen(ctx, parts.users)
 	if err != nil {
-		return err
+		return stats, err
 	}
 	g, err := gateway.New(cfg.gateway(parts, listeners), log)
 	if err != nil {
-		return err
+		return stats, err
 	}
 	var diverter *divert.Diverter
 	if port := cfg.Listen.Transparent; port > 0 {
@@ -127,43 +133,49 @@ func serveGateway(ctx context.Context, o *gatewayOptions, cfg *gatewayConfig, pa
 		for _, l := range listeners {
 			fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
 		}
-		return reload(ctx, asked, o.config, g, diverter, log)
+		reload(ctx, asked, load, g, diverter, log)
+		return nil
 	})
 	group.Go("output", w.flush)
 	err = group.Wait()
 	if diverter != nil { // only now: until then the rules carry the resets of connections
 		err = errors.Join(err, diverter.Remove())
 	}
-	err = errors.Join(err, w.end())
-	if o.stats {
-		printGatewayStats(os.Stderr, g.Stats())
-	}
-	return err
+	return g.Stats(), errors.Join(err, w.end())
 }
 
-// reload puts the rules of the configuration in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones
-// stay in force.
-func reload(ctx context.Context, asked <-chan os.Signal, file string, g *gateway.Gateway, d *divert.Diverter, log *slog.Logger) error {
+// reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.
+func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfig) error, g *gateway.Gateway, d *divert.Diverter, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-asked:
 		}
 		cfg := defaultGatewayConfig()
-		err := config.Load(cfg, file, os.Getenv, nil)
-		if err == nil {
-			var table *policy.Table
-			if table, err = policy.Compile(cfg.Rules); err == nil {
-				err = errors.Join(g.SetRules(table), cfg.divert(d))
-			}
-		}
-		if err != nil {
+		if err := load(cfg); err != nil {
 			log.Error("rules not changed", "component", "gateway", "err", err)
-			continue
+		} else if err := cfg.enforce(g, d); err != nil {
+			log.Error("rules not changed", "component", "gateway", "err", err)
+		} else {
+			log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
 		}
-		log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
 	}
+}
+
+// enforce puts the rules in force. The gateway comes first: it must know what the kernel hands to it.
+func (c *gatewayConfig) enforce(g *gateway.Gateway, d *divert.Diverter) error {
+	table, err := policy.Compile(c.Rules)
+	if err != nil {
+		return err
+	}
+	if err := g.SetRules(table); err != nil {
+		return err
+	}
+	if err := c.divert(d); err != nil {
+		return fmt.Errorf("the gateway follows the new ones, but the kernel diverts as before: %w", err)
+	}
+	return nil
 }
 
 // remind warns of authorities that should be replaced.

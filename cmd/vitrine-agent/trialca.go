@@ -50,12 +50,14 @@ func makeTrialCA(out io.Writer, dir string, now time.Time) error {
 		return err
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Root().Raw})
-	for _, f := range []struct {
-		name string
-		text []byte
-		mode os.FileMode
-	}{{"ca.key", secret, 0o600}, {"ca.pem", cert, 0o644}, {"gateway.yaml", firstConfig, 0o644}} {
-		if err := writeNew(filepath.Join(dir, f.name), f.text, f.mode); err != nil {
+	files := []trialFile{{"ca.key", secret, 0o600}, {"ca.pem", cert, 0o644}, {"gateway.yaml", firstConfig, 0o644}}
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {
+			return fmt.Errorf("%s is there already: a trial authority is made once; choose another folder", filepath.Join(dir, f.name))
+		}
+	}
+	for _, f := range files {
+		if err := f.write(dir); err != nil {
 			return err
 		}
 	}
@@ -67,15 +69,19 @@ func makeTrialCA(out io.Writer, dir string, now time.Time) error {
 	return err
 }
 
-// writeNew writes a file that must not be there.
-func writeNew(path string, text []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already: a trial authority is made once; choose another folder", path)
-	}
+// trialFile is a file of a trial.
+type trialFile struct {
+	name string
+	text []byte
+	mode os.FileMode
+}
+
+// write writes the file, which must not be there.
+func (f trialFile) write(dir string) error {
+	file, err := os.OpenFile(filepath.Join(dir, f.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.mode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	_, err = file.Write(f.text)
+	return errors.Join(err, file.Close())
 }

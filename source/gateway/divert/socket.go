@@ -45,6 +45,9 @@ func Transparent(network string, c syscall.RawConn) error {
 	}); outer != nil {
 		return outer
 	}
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("make socket transparent: %w: this needs root, or CAP_NET_ADMIN", err)
+	}
 	if err != nil {
 		return fmt.Errorf("make socket transparent: %w", err)
 	}
