@@ -433,7 +433,7 @@ func TestServerSpeaksFirst(t *testing.T) {
 // TestLimits has clients that are too slow, too silent, and too many.
 func TestLimits(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), config: func(c *gateway.Config) {
-		c.Handshake, c.Idle, c.Conns = 300*time.Millisecond, 300*time.Millisecond, 2
+		c.Handshake, c.Idle, c.Conns = 2*time.Second, 300*time.Millisecond, 2
 	}})
 	address, _ := w.shop(t, nil)
 	silent, err := net.Dial("tcp", w.proxy)
@@ -477,10 +477,10 @@ func TestLimits(t *testing.T) {
 func TestWaitingIsNoWayAround(t *testing.T) {
 	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}} {
 		inspected := len(rules.Policies) > 0
-		w := newWorld(t, options{rules: rules, config: func(c *gateway.Config) { c.Handshake = 200 * time.Millisecond }})
+		w := newWorld(t, options{rules: rules, config: func(c *gateway.Config) { c.Handshake = 700 * time.Millisecond }})
 		address, _ := w.shop(t, nil)
-		for _, early := range []int{0, 3, 100} {
-			c := tls.Client(&lateConn{Conn: w.connect(t, address), early: early, wait: 500 * time.Millisecond}, &tls.Config{RootCAs: w.public.pool(), ServerName: "shop.example"})
+		for _, early := range []int{0, 100} {
+			c := tls.Client(&lateConn{Conn: w.connect(t, address), early: early, wait: 1500 * time.Millisecond}, &tls.Config{RootCAs: w.public.pool(), ServerName: "shop.example"})
 			if err := c.Handshake(); (err == nil) == inspected {
 				t.Errorf("%d bytes early, inspected is %t: %v", early, inspected, err)
 			}
