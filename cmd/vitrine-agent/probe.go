@@ -84,7 +84,7 @@ func runProbe(cmd *cobra.Command, o *probeOptions) error {
 		level = slog.LevelDebug
 	}
 	log := telemetry.NewLogger(os.Stderr, level)
-	keepSmall(o.nice, log)
+	keepSmall(o, log)
 	w := newPrinter(out, event.Probe)
 	cfg := probe.Config{Filter: filter.FromFlags(o.pids, o.exes), Seed: flow.NewSeed(), Legacy: o.legacy}
 	cfg.Ready = func() {
@@ -122,9 +122,10 @@ const gcPercent = 300
 
 // keepSmall makes this program get less in the way of others. Its budget is less than one processor, so it uses no more than one at a time:
 // to wake threads on others costs them and it more than it gains.
-func keepSmall(nice int, log *slog.Logger) {
+func keepSmall(o *probeOptions, log *slog.Logger) {
 	runtime.GOMAXPROCS(1)
-	if err := governor.Yield(nice); err != nil {
+	debug.SetMemoryLimit(int64(o.budget.Memory) / 10 * 9) // rather collect garbage than exceed the budget by it
+	if err := governor.Yield(o.nice); err != nil {
 		log.Warn("the probe competes with other programs on equal terms", "err", err)
 	}
 }

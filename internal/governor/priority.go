@@ -21,29 +21,34 @@ const slack = 2 * time.Millisecond
 // Yield gives all threads of this process the priority, and so those to come: threads inherit it. A process that has a lower one already
 // keeps that. Threads wake less precisely from then on, by some milliseconds, where the process may ask for that (CAP_SYS_NICE).
 func Yield(niceness int) error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("list threads: %w", err)
-	}
-	for _, t := range threads {
-		id, err := strconv.Atoi(t.Name())
+	for changed := true; changed; { // a thread may have made another one meanwhile
+		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			continue
+			return fmt.Errorf("list threads: %w", err)
 		}
-		_ = os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", id), strconv.AppendInt(nil, int64(slack), 10), 0)
-		if err := lower(id, niceness); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("lower the priority of thread %d: %w", id, err)
+		changed = false
+		for _, t := range threads {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil {
+				continue
+			}
+			lowered, err := lower(id, niceness)
+			if err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("lower the priority of thread %d: %w", id, err)
+			}
+			changed = changed || lowered
 		}
 	}
 	return nil
 }
 
-// lower gives a thread the priority, unless it has a lower one or another policy.
-func lower(thread, niceness int) error {
+// lower gives a thread the priority, unless it has a lower one or another policy, and reports whether it had to.
+func lower(thread, niceness int) (lowered bool, err error) {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", thread), strconv.AppendInt(nil, int64(slack), 10), 0)
 	attr, err := unix.SchedGetAttr(thread, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
-		return err
+	if err != nil || attr.Policy != unix.SCHED_NORMAL || attr.Nice >= int32(niceness) {
+		return false, err
 	}
-	attr.Nice = max(attr.Nice, int32(niceness))
-	return unix.SchedSetAttr(thread, attr, 0)
+	attr.Nice = int32(niceness)
+	return true, unix.SchedSetAttr(thread, attr, 0)
 }

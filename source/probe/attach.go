@@ -157,6 +157,10 @@ func (s *scanner) hook(l *library) bool {
 	if s.paused || l.file == nil || l.hooks != nil || !s.wanted(l) {
 		return false
 	}
+	if st, _, err := stat(l.file); err != nil || st != l.stamp { // hooks would be between other instructions
+		s.spoil(l)
+		return true
+	}
 	begun := time.Now()
 	a, err := s.kernel.attach(l.file, l.found)
 	if err != nil {
@@ -175,24 +179,32 @@ func (s *scanner) hook(l *library) bool {
 // refilter puts hooks where a new filter wants some, and takes them out where it wants none. Valid iff mu is held.
 func (s *scanner) refilter() {
 	s.hookAll()
+	var all attachment
+	left := map[int]bool{}
 	for _, l := range s.files {
-		if l.hooks != nil && !s.wanted(l) {
-			s.unhook(l)
+		if l.hooks == nil || s.wanted(l) {
+			continue
+		}
+		all = append(all, l.hooks...)
+		l.hooks = nil
+		for pid := range l.users {
+			left[pid] = true
 		}
 	}
-}
-
-// unhook takes the hooks out of a file. Valid iff mu is held.
-func (s *scanner) unhook(l *library) {
-	if err := l.hooks.detach(); err != nil {
-		s.log.Warn("hooks were not taken out cleanly", "path", l.path, "err", err)
+	if err := all.detach(); err != nil {
+		s.log.Warn("hooks were not taken out cleanly", "err", err)
 	}
-	l.hooks = nil
+	if err := s.kernel.forgetProcesses(left); err != nil {
+		s.log.Warn("the kernel still knows calls of programs that are left out", "err", err)
+	}
 }
 
 // release takes the hooks out of a file and closes it. Valid iff mu is held.
 func (s *scanner) release(l *library) {
-	s.unhook(l)
+	if err := l.hooks.detach(); err != nil {
+		s.log.Warn("hooks were not taken out cleanly", "path", l.path, "err", err)
+	}
+	l.hooks = nil
 	l.file.Close()
 	l.file = nil
 }

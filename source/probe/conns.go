@@ -122,7 +122,7 @@ func (cs *conns) tie(c *conn, t *tie) {
 	}
 	c.tied = true
 	delete(cs.waiting, c.handle)
-	c.process.name(t)
+	cs.programs.name(c.process, t)
 	tuple, client, known := cs.programs.tuple(c.process, t)
 	c.client = client
 	if !known {

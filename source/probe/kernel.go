@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -189,14 +190,14 @@ func (k *kernel) judge(pid int, verdict uint32) error {
 	return m.Update(key, &e, ebpf.UpdateAny)
 }
 
-// executed returns the path of the program that a process was made to run last, or "" if that is not known: the kernel remembers it beyond
-// the end of the process.
+// executed returns the path that a process was last made to run, as whoever did that wrote it, or "" if that is not known: the kernel
+// remembers it beyond the end of the process.
 func (k *kernel) executed(pid int) string {
 	var path [128]byte // struct path
 	if err := k.programs.Maps["executed"].Lookup(uint32(pid), &path); err != nil || path[len(path)-2] != 0 {
 		return ""
 	}
-	return cString(path[:])
+	return strings.ToValidUTF8(cString(path[:]), "\uFFFD")
 }
 
 // mute has the kernel pass over a connection.
@@ -207,28 +208,48 @@ func (k *kernel) mute(handle uint64) error {
 // forget drops what the programs remember of processes, calls and connections: it is no longer true once they have looked away. They must
 // not run meanwhile.
 func (k *kernel) forget() error {
-	for _, name := range []string{"processes", "calls", "go_reads", "go_writes", "handles", "owners", "roles", "muted", "readings", "arrivals", "mappings",
-		"reads", "descriptors", "sockets"} {
-		m := k.programs.Maps[name]
-		if m == nil {
-			continue // the programs for other kernels have it
-		}
-		var keys [][]byte
-		var key, value []byte
-		entries := m.Iterate()
-		for entries.Next(&key, &value) {
-			keys = append(keys, slices.Clone(key))
-		}
-		if err := entries.Err(); err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
-		}
-		for _, key := range keys {
-			if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return fmt.Errorf("clear %s: %w", name, err)
-			}
-		}
+	var errs []error
+	for _, name := range []string{"processes", "executed", "calls", "go_reads", "go_writes", "handles", "owners", "roles", "muted", "readings", "arrivals",
+		"mappings", "reads", "descriptors", "sockets"} {
+		errs = append(errs, k.clear(name, func([]byte) bool { return true }))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	return k.passOver()
+}
+
+// forgetProcesses drops calls and connections of processes in which there are no hooks any more: how they have ended was not seen.
+func (k *kernel) forgetProcesses(pids map[int]bool) error {
+	return errors.Join(
+		k.clear("calls", func(key []byte) bool { return pids[int(binary.NativeEndian.Uint64(key)>>32)] }),   // pid_tgid
+		k.clear("handles", func(key []byte) bool { return pids[int(binary.NativeEndian.Uint64(key[8:]))] }), // struct handle_key
+	)
+}
+
+// clear drops the entries of a map whose keys fit. Not all kernels have programs with every map.
+func (k *kernel) clear(name string, fits func(key []byte) bool) error {
+	m := k.programs.Maps[name]
+	if m == nil {
+		return nil
+	}
+	var keys [][]byte
+	var key, value []byte
+	entries := m.Iterate()
+	for entries.Next(&key, &value) {
+		if fits(key) {
+			keys = append(keys, slices.Clone(key))
+		}
+	}
+	if err := entries.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	for _, key := range keys {
+		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("clear %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // passOver leaves the probe itself out.

@@ -57,7 +57,7 @@ func (l *library) speaks() bool { return len(l.found) > 0 || l.reason != "" }
 // meetHost looks at the libraries of the host, which are hooked before a process uses them.
 func (s *scanner) meetHost() {
 	files := process.Libraries("/")
-	s.meet(files)
+	s.meet(files, func(l *library) { l.permanent = true })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range files {
@@ -69,8 +69,8 @@ func (s *scanner) meetHost() {
 }
 
 // meet looks at those of the files that are new. All are opened before any is read: their process may end soon. What can't be opened or
-// read is not remembered, so it is tried again when it is met again.
-func (s *scanner) meet(files []process.File) {
+// read is not remembered, so it is tried again when it is met again. claim notes whose the new ones are that speak TLS.
+func (s *scanner) meet(files []process.File, claim func(*library)) {
 	for some := range slices.Chunk(s.unmet(files), maxOpen) {
 		open := make([]*os.File, len(some))
 		for i, f := range some {
@@ -89,7 +89,7 @@ func (s *scanner) meet(files []process.File) {
 				s.log.Debug("a file can't be read", "path", f.Path, "err", err)
 				continue
 			}
-			s.add(l)
+			s.add(l, claim)
 		}
 	}
 }
@@ -182,8 +182,8 @@ func explain(err error) (o obstacle) {
 	return o
 }
 
-// add remembers a file that was looked at.
-func (s *scanner) add(l *library) {
+// add remembers a file that was looked at, and puts hooks into it.
+func (s *scanner) add(l *library, claim func(*library)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	room := s.room()
@@ -197,13 +197,16 @@ func (s *scanner) add(l *library) {
 		l.file.Close()
 		return
 	}
+	if l.speaks() {
+		claim(l)
+	}
 	switch {
 	case len(l.found) == 0:
 		s.release(l)
 	case !room:
 		s.release(l)
 		l.again = true
-		l.obstacle = obstacle{event.AttachFailed, event.CauseTooManyFiles, fmt.Sprintf("there are hooks in %d files already, which is the limit", maxHooked)}
+		l.obstacle = obstacle{event.AttachFailed, event.CauseTooManyFiles, fmt.Sprintf("%d files with TLS libraries are open already, which is the limit", maxHooked)}
 	default:
 		s.hook(l)
 	}
@@ -237,6 +240,13 @@ func stat(file *os.File) (st stamp, links uint32, err error) {
 	return stamp{s.Size, s.Mtime}, s.Nlink, err
 }
 
+// spoil takes the hooks out of a file that was written to. Valid iff mu is held.
+func (s *scanner) spoil(l *library) {
+	s.log.Warn("a library was written to while it was in use: it has no hooks any more", "path", l.path)
+	s.release(l)
+	l.again, l.obstacle = true, obstacle{event.AttachFailed, event.CauseWrittenTo, "the library was written to while it was in use"}
+}
+
 // checkFiles takes the hooks out of files that were written to, which would put them between other instructions, and out of those that
 // nobody uses any more. It reports whether a library of the host was replaced.
 func (s *scanner) checkFiles(now time.Time) (replaced bool) {
@@ -253,9 +263,7 @@ func (s *scanner) checkFiles(now time.Time) (replaced bool) {
 		unused := len(l.users) == 0 && !l.permanent && now.Sub(l.idle) > rescanTime
 		switch {
 		case err != nil || st != l.stamp:
-			s.log.Warn("a hooked library was written to: its hooks are taken out", "path", l.path)
-			s.release(l)
-			l.again, l.obstacle = true, obstacle{event.AttachFailed, event.CauseWrittenTo, "the library was written to while it was in use"}
+			s.spoil(l)
 			s.coverUsers(l)
 		case unused || len(l.users) == 0 && links == 0:
 			s.release(l)

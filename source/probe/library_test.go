@@ -34,7 +34,7 @@ func TestFileComesBack(t *testing.T) {
 		if err := os.Rename(step.from, step.to); err != nil {
 			t.Fatal(err)
 		}
-		if s.meet(files); len(s.files) != step.known {
+		if s.meet(files, func(*library) {}); len(s.files) != step.known {
 			t.Errorf("with the file at %s, %d files are known, want %d", filepath.Base(step.to), len(s.files), step.known)
 		}
 	}

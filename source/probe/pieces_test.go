@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/vitrine-ndr/vitrine/event"
@@ -25,9 +26,7 @@ func TestUnknownPacket(t *testing.T) {
 	if r.Process.PID != pid || r.HTTP.Status != 0 || r.HTTP.Response != nil && len(r.HTTP.Response.Body) > 0 {
 		t.Errorf("told is %+v", r.HTTP)
 	}
-	for _, loss := range w.Stats().Losses {
-		if loss.Reason == "unknown_packet" && loss.Count < 100 {
-			t.Errorf("%s: %d bytes", loss.Reason, loss.Count)
-		}
+	if losses := w.Stats().Losses; !slices.ContainsFunc(losses, func(l probe.Loss) bool { return l.Reason == "unknown_packet" && l.Count >= 100 }) {
+		t.Errorf("the losses are %v", losses)
 	}
 }

@@ -271,9 +271,10 @@ func (p *Probe) SetFilter(rules filter.Rules) error {
 	}
 	p.programs.setFilter(f)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.scanner != nil {
-		p.scanner.filterChanged()
+	s := p.scanner
+	p.mu.Unlock()
+	if s != nil {
+		s.filterChanged()
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -24,8 +25,10 @@ type program struct {
 	plaintext atomic.Uint64
 }
 
-// name fills in what the kernel told of a process that had ended before it could be looked at.
-func (p *program) name(t *tie) {
+// name fills in what the kernel told of a process that had ended before it could be looked at, and decides anew.
+func (ps *programs) name(p *program, t *tie) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	if p.known || t.name == "" {
 		return
 	}
@@ -34,6 +37,7 @@ func (p *program) name(t *tie) {
 		facts.Exe = p.facts.Exe
 	}
 	p.facts, p.known = facts, true
+	p.decision = ps.filter.Process(p.facts, p.container) // the kernel need not know: the process is over
 }
 
 // programs remembers processes, and what the filter says of them.
@@ -145,7 +149,7 @@ func (ps *programs) look(pid int) *program {
 func commandName(program string) string {
 	const most = 15
 	name := path.Base(program)
-	return name[:min(len(name), most)]
+	return strings.ToValidUTF8(name[:min(len(name), most)], "\uFFFD")
 }
 
 // forget drops a process that has ended, or that runs another program now.

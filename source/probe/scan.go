@@ -117,7 +117,7 @@ func (s *scanner) scan(pid int, key fileKey) {
 	if err != nil {
 		return
 	}
-	s.meet(mapped)
+	s.meet(mapped, func(l *library) { l.users[pid] = struct{}{} })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var used []*library
@@ -152,7 +152,7 @@ func (s *scanner) use(pid int, used []*library) {
 	}
 	for _, l := range used {
 		l.users[pid] = struct{}{}
-		if s.hook(l) {
+		if l.reason != event.AttachFailed && s.hook(l) { // else it is tried again when all are looked at
 			s.coverUsers(l)
 		}
 		s.cover(pid, l)

@@ -1,10 +1,15 @@
 package probe_test
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -218,5 +223,60 @@ func TestFilteredHooks(t *testing.T) {
 	}
 	if all := w.all(asked("/ok/left-out")); len(all) > 1 { // nginx tells
 		t.Errorf("%d requests of a process that was left out", len(all))
+	}
+}
+
+// TestFilteredInACall leaves a program out while a call of it waits, and takes it again when the call is over: that one is not seen to end,
+// and those that follow are no part of it, however deep in the stack.
+func TestFilteredInACall(t *testing.T) {
+	w := watch(t, probe.Config{})
+	asked, answer := make(chan bool, 1), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			asked <- true
+			<-answer
+		}
+	}))
+	defer server.Close()
+	program := filepath.Join(t.TempDir(), "waits")
+	run(t, "gcc", "-O1", "-o", program, "testdata/waits.c")
+	cmd := exec.Command(program, fmt.Sprint(server.Listener.Addr().(*net.TCPAddr).Port))
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		_ = cmd.Wait() // what it said is what counts
+	}()
+	said := bufio.NewReader(out)
+	say := func(line string) { fmt.Fprintln(in, line) }
+	hear := func(want string) {
+		t.Helper()
+		if line, err := said.ReadString('\n'); line != want+"\n" {
+			t.Fatalf("the program says %q, %v; want %s", line, err, want)
+		}
+	}
+	filterBy := func(rules filter.Rules) {
+		t.Helper()
+		if err := w.SetFilter(rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.covers(t, cmd.Process.Pid, program)
+	say("go")
+	<-asked
+	filterBy(filter.Rules{Mode: filter.Except, Rules: []filter.Rule{{Name: "waits"}}})
+	close(answer)
+	hear("/slow")
+	filterBy(filter.Rules{})
+	for i := range 3 {
+		path := fmt.Sprint("/deeper-", i)
+		say(path)
+		hear(path)
+		w.await(t, path, func(r *event.Record) bool {
+			return r.HTTP != nil && r.HTTP.URL == path && r.Process.PID == cmd.Process.Pid && r.HTTP.Status == 200
+		})
 	}
 }

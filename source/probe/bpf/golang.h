@@ -21,8 +21,9 @@ static __always_inline int go_restarts(struct pt_regs *ctx)
 
 // go_socket follows tls.Conn.conn, an interface: its second word points to a net.TCPConn, whose first word points to a netFD, whose
 // poll.FD holds the descriptor behind two words of locks. A struct that wraps a net.Conn has that interface at its beginning, as a rule.
-// Whatever it is, it counts only if it is the descriptor of a stream socket.
-static __always_inline u64 go_socket(u64 conn, s32 *fd)
+// Whatever it is, it counts only if it is the descriptor of a stream socket. between is set if the way leads over the tls.Conn that is
+// asked for: the connection is TLS inside TLS.
+static __always_inline u64 go_socket(u64 conn, s32 *fd, u64 asked, int *between)
 {
 	u64 data = conn;
 
@@ -33,6 +34,8 @@ static __always_inline u64 go_socket(u64 conn, s32 *fd)
 
 		if (read_user(&data, sizeof(data), (void *)(data + 8)) || read_user(&net_fd, sizeof(net_fd), (void *)data))
 			return 0;
+		if (data == asked)
+			*between = 1;
 		if (read_user(&number, sizeof(number), (void *)(net_fd + 16)) || number < 0 || number > 1 << 20)
 			continue;
 		socket = socket_of(number);
@@ -72,6 +75,19 @@ static __always_inline int go_begin(struct pt_regs *ctx)
 	return 0;
 }
 
+// go_carries tells whether the connection only carries another one's records, which speaks TLS inside it: the socket is the other one's.
+static __always_inline int go_carries(const struct handle_key *key, u64 socket)
+{
+	struct handle_key *owner = bpf_map_lookup_elem(&owners, &socket);
+	int between = 0;
+	s32 fd;
+
+	if (!owner || owner->process != key->process || owner->pointer == key->pointer)
+		return 0;
+	go_socket(owner->pointer, &fd, key->pointer, &between);
+	return between;
+}
+
 // go_tell tells what a connection moves. It returns 1 if another program is to tell it, being long.
 static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, u64 buffer, u64 n)
 {
@@ -80,6 +96,7 @@ static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, 
 	struct call call = {.handle = conn, .buffer = buffer, .result = n, .direction = direction};
 	struct process *process = process_of(key.process);
 	struct handle *h;
+	int between;
 	s32 fd = -1;
 
 	if (!process || n == 0 || n > MOST)
@@ -90,9 +107,9 @@ static __always_inline int go_tell(struct pt_regs *ctx, u64 conn, u8 direction, 
 	if (!h)
 		return 0;
 	// Not every program closes its tls.Conn, whose memory may be that of another one by now: so look each time.
-	socket = go_socket(conn, &fd);
+	socket = go_socket(conn, &fd, 0, &between);
 	if (socket) {
-		if (owned(socket, &key)) // TLS inside TLS: this is the outer one's, whose plaintext is the inner one's records
+		if (go_carries(&key, socket))
 			return 0;
 		tie(ctx, h, &key, socket, fd);
 	}
@@ -115,14 +132,15 @@ static __always_inline int go_copied(struct pt_regs *ctx)
 	struct go_buffer b = {};
 	u64 *found, conn;
 
-	if (go_reading(ctx, &b, GO_ARG1(ctx)))
+	if (GO_ARG3(ctx) > CHUNK || go_reading(ctx, &b, GO_ARG1(ctx))) // a TLS record is shorter
 		return 0;
 	found = bpf_map_lookup_elem(&go_reads, &b);
 	if (!found)
 		return 0;
 	conn = *found;
 	bpf_map_delete_elem(&go_reads, &b);
-	return go_tell(ctx, conn, IN, GO_ARG2(ctx), GO_ARG3(ctx));
+	go_tell(ctx, conn, IN, GO_ARG2(ctx), GO_ARG3(ctx));
+	return 0;
 }
 
 // go_long tells a long write.

@@ -98,7 +98,8 @@ static __always_inline int finish_pieces(struct pt_regs *ctx)
 		if (tell(ctx, call, &key, h, call->buffer))
 			return 1;
 	} else {
-		settle(ctx, call, &key, h);
+		if (result > 0 || !by_descriptor(call->socket))
+			settle(ctx, call, &key, h);
 		call->rest = result > 0 ? result : 0;
 	}
 	if (call->rest) {

@@ -115,7 +115,7 @@ SEC("uprobe/go_copy")
 int go_copy(struct pt_regs *ctx)
 {
 	use_own_stack(ctx);
-	return go_copied(ctx); // of one TLS record: it is never so long that another run is needed
+	return go_copied(ctx);
 }
 
 SEC("uprobe/go_again")

@@ -87,7 +87,7 @@ struct go_buffer {
 // The *tls.Conn that is read from. No call is inside another one that reads to the same buffer.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH); // a read that fails copies nothing
-	__uint(max_entries, 32768);
+	__uint(max_entries, 65536);
 	__type(key, struct go_buffer);
 	__type(value, u64);
 } go_reads SEC(".maps");

@@ -167,7 +167,15 @@ int exit_mmap(struct syscall_exit *ctx)
 struct exec {
 	u64 common;
 	u32 filename; // the lower half is where it is in this record
+	u32 process, thread; // the thread has the process's number from now on
 };
+
+static __always_inline void forget_thread(u64 process, u32 thread)
+{
+	u64 key = process << 32 | thread;
+
+	bpf_map_delete_elem(&calls, &key);
+}
 
 SEC("tracepoint/sched/sched_process_exec")
 int process_exec(struct exec *ctx)
@@ -177,6 +185,8 @@ int process_exec(struct exec *ctx)
 	struct path path = {};
 	int known = !bpf_map_delete_elem(&processes, &process); // by facts that are no longer true
 
+	forget_thread(process, process);
+	forget_thread(process, ctx->thread);
 	read_text(path.text, sizeof(path.text), (void *)ctx + (ctx->filename & 0xffff));
 	bpf_map_update_elem(&executed, &process, &path, BPF_ANY);
 	program_file(&file);

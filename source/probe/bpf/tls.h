@@ -50,7 +50,7 @@ static __always_inline int begin(struct pt_regs *ctx, u64 thread, struct call *e
 	if (process->verdict == ASK)
 		call.flags |= CALL_ASK;
 	h = bpf_map_lookup_elem(&handles, &key);
-	if (h && h->socket && !h->hung_up)
+	if (h && h->socket && !h->hung_up && !by_descriptor(h->socket))
 		call.flags |= CALL_KNOWN;
 	// What arrived is taken by the next call that reads: of a program that moves its ciphertext itself, writes may be for any connection.
 	if (process->memory_bio && direction == IN) {
@@ -134,12 +134,14 @@ static __always_inline void ended(void *ctx, struct handle *h, const struct hand
 
 // same_descriptor tells whether the socket of a connection is only named in another way than before. What was named by its descriptor
 // was in use before the probe was, and is named as well as others once it is read from.
-static __always_inline int same_descriptor(struct handle *h, u64 socket)
+static __always_inline int same_descriptor(struct handle *h, const struct handle_key *key, u64 socket)
 {
 	if (!h->socket || h->hung_up || by_descriptor(h->socket) == by_descriptor(socket))
 		return 0;
-	if (by_descriptor(h->socket))
+	if (by_descriptor(h->socket)) {
 		h->socket = socket;
+		bpf_map_update_elem(&owners, &socket, key, BPF_ANY);
+	}
 	return 1;
 }
 
@@ -152,7 +154,7 @@ static __always_inline void tie(void *ctx, struct handle *h, const struct handle
 
 	if (h->socket == socket && !(h->hung_up && alive(socket)))
 		return;
-	if (same_descriptor(h, socket))
+	if (same_descriptor(h, key, socket))
 		return;
 	if (h->socket) {
 		ended(ctx, h, key);

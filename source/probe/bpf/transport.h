@@ -159,7 +159,7 @@ static __always_inline struct scratch *claim(void)
 	return 0;
 }
 
-#define read_user(to, n, from) bpf_probe_read(to, n, from)
+#define read_user(to, n, from) ((s64)(from) < 0 ? -1 : bpf_probe_read(to, n, from)) // the kernel's own memory is nobody's plaintext
 #define read_text(to, n, from) bpf_probe_read_str(to, n, from)
 
 static __always_inline int plain_notice(void *ctx, struct record *head, int urgent)
@@ -188,7 +188,7 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 	n &= 2 * CHUNK - 1;
 	if (n > CHUNK)
 		n = CHUNK;
-	if (bpf_probe_read(s->more, n, (void *)from))
+	if (read_user(s->more, n, (void *)from))
 		lose(LOSS_FAULT, n);
 	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + n))
 		lose(LOSS_FULL, n);
