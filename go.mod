@@ -30,7 +30,10 @@ require (
 )
 
 require (
+	github.com/cyphar/filepath-securejoin v0.4.1
 	github.com/google/nftables v0.3.0
+	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0
+	github.com/smallstep/pkcs7 v0.2.3
 	github.com/vishvananda/netlink v1.3.1
 	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
