@@ -56,6 +56,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
 	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
+	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine", "..."},
 }
 
