@@ -11,8 +11,8 @@ import (
 )
 
 // Niceness is the priority of a program that must not be in others' way: nice(2), from 0 to 19. Where there is not enough processor time for
-// all, it gets about a tenth of what another program gets; where there is, it gets all that it wants.
-const Niceness = 10
+// all, it gets about a third of what another program gets; where there is, it gets all that it wants.
+const Niceness = 5
 
 // slack is by how much the kernel may put off what a thread sleeps for, so that it wakes for several things at once (prctl(2),
 // PR_SET_TIMERSLACK). Go's runtime watches itself: while anything runs, it would wake each 20 µs.

@@ -33,7 +33,7 @@ func TestYield(t *testing.T) {
 	for name, c := range map[string]struct {
 		nice, want string
 	}{
-		"usual": {"0", "10"},
+		"usual": {"0", "5"},
 		"lower": {"15", "15"},
 	} {
 		t.Run(name, func(t *testing.T) {
