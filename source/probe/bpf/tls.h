@@ -228,10 +228,13 @@ static __always_inline void tell_short(void *ctx, struct call *call, const struc
 
 // tell sends what is left of a call's result, in pieces. What can't be sent shows as a gap by the position of what comes next.
 // It returns how much is left when one run of a program has sent as much as it may.
+//
+// The verifier of Linux 5.10 forgets most states of a loop, and follows what comes after each branch in it to the end. So a round has only
+// one way on: a chunk that is lost ends the run. And what is left is read from memory, where it has no bounds that differ by round.
 static __always_inline u64 tell(void *ctx, struct call *call, const struct handle_key *key, struct handle *h, u64 buffer)
 {
 	struct record head = {};
-	u64 left = due(call, key, h, &head), from = buffer + call->sent, in = call->direction & 1;
+	u64 left = due(call, key, h, &head), in = call->direction & 1;
 
 	if (left == 0)
 		return 0;
@@ -241,26 +244,27 @@ static __always_inline u64 tell(void *ctx, struct call *call, const struct handl
 		return 0;
 	}
 	if (shorten(left) < left) {
-		send_rest(ctx, &head, from, HEAD);
+		send_rest(ctx, &head, buffer + call->sent, HEAD);
 		h->position[in] += left;
 		return 0;
 	}
 	unroll_in_old_kernels
-	for (int i = 0; i < CHUNKS; i++) {
-		if (left >= CHUNK) {
-			send_full(ctx, &head, from);
-			head.position[0] += CHUNK;
-			from += CHUNK;
-			left -= CHUNK;
-		}
+	for (int i = 0; i < CHUNKS && call->result - call->sent >= CHUNK; i++) {
+		int lost = send_full(ctx, &head, buffer + call->sent);
+
+		call->sent += CHUNK;
+		head.position[0] += CHUNK;
+		if (lost)
+			break;
 	}
+	left = call->result - call->sent;
 	if (left && left < CHUNK) {
-		send_rest(ctx, &head, from, left);
+		send_rest(ctx, &head, buffer + call->sent, left);
 		head.position[0] += left;
+		call->sent += left;
 		left = 0;
 	}
 	h->position[in] = head.position[0];
-	call->sent = call->result - left;
 	if (left && ++call->runs == RUNS) {
 		omit(ctx, &head, LOSS_LONG, left);
 		h->position[in] += left;

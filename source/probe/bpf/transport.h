@@ -19,12 +19,13 @@ struct {
 #define read_user(to, n, from) bpf_probe_read_user(to, n, from)
 #define read_text(to, n, from) bpf_probe_read_kernel_str(to, n, from)
 
-// wakeup asks to wake the agent once WAKE is passed. Far beyond that it is awake, and records would pay for nothing.
+// wakeup asks to wake the agent once WAKE is passed. Far beyond that it is awake, and records would pay for nothing. It takes no branch,
+// which the loop in tell can't afford.
 static __always_inline u64 wakeup(void)
 {
-	u64 waits = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	u64 times = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) / WAKE; // at most 8
 
-	return waits > WAKE && waits < 2 * WAKE ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return BPF_RB_NO_WAKEUP << (2 >> times & 1); // BPF_RB_FORCE_WAKEUP if times is 1
 }
 
 // crowded tells whether the agent can't keep up. Of long calls only the beginning is sent then, so that there is room for the beginnings of
@@ -61,28 +62,30 @@ static __always_inline int notice(void *ctx, const struct record *head, const st
 		u64 k = n;                                                                                             \
 		if (!r) {                                                                                              \
 			lose(LOSS_FULL, n);                                                                            \
-			return;                                                                                        \
+			return -1;                                                                                     \
 		}                                                                                                      \
 		*r = *head;                                                                                            \
 		asm volatile("" : "+r"(k));                                                                            \
 		if (k > (SIZE) || bpf_probe_read_user(r + 1, k, (void *)from)) {                                       \
 			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                                                      \
 			lose(LOSS_FAULT, n);                                                                           \
-			return;                                                                                        \
+			return -1;                                                                                     \
 		}                                                                                                      \
 		bpf_ringbuf_submit(r, wakeup());                                                                       \
 	} while (0)
 
-// send_full sends a whole CHUNK, and send_rest 1 to CHUNK bytes, in a record that is little larger than they are.
-static __always_inline void send_full(void *ctx, struct record *head, u64 from)
+// send_full sends a whole CHUNK, and send_rest 1 to CHUNK bytes, in a record that is little larger than they are. What they can't send is
+// counted as lost, and they return -1.
+static __always_inline int send_full(void *ctx, struct record *head, u64 from)
 {
 	u64 n = CHUNK;
 
 	head->length = n;
 	send_in(CHUNK);
+	return 0;
 }
 
-static __always_inline void send_rest(void *ctx, struct record *head, u64 from, u64 n)
+static __always_inline int send_rest(void *ctx, struct record *head, u64 from, u64 n)
 {
 	head->length = n;
 	if (n <= 128)
@@ -109,6 +112,7 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 		send_in(12288);
 	else
 		send_in(CHUNK);
+	return 0;
 }
 
 #define CHUNKS 64 // full records of one run of a program: 1 MiB
@@ -174,13 +178,14 @@ static __always_inline int notice(void *ctx, const struct record *head, const st
 	return bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &r, sizeof(r)) ? -1 : 0;
 }
 
-static __always_inline void send_rest(void *ctx, struct record *head, u64 from, u64 n)
+static __always_inline int send_rest(void *ctx, struct record *head, u64 from, u64 n)
 {
 	struct scratch *s;
+	int lost = -1;
 
 	if (n == 0 || n > CHUNK || !(s = claim())) {
 		lose(LOSS_FULL, n);
-		return;
+		return -1;
 	}
 	head->length = n;
 	__builtin_memcpy(&s->head, head, sizeof(*head));
@@ -192,12 +197,15 @@ static __always_inline void send_rest(void *ctx, struct record *head, u64 from, 
 		lose(LOSS_FAULT, n);
 	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + n))
 		lose(LOSS_FULL, n);
+	else
+		lost = 0;
 	__sync_fetch_and_add(&s->users, -1);
+	return lost;
 }
 
-static __always_inline void send_full(void *ctx, struct record *head, u64 from)
+static __always_inline int send_full(void *ctx, struct record *head, u64 from)
 {
-	send_rest(ctx, head, from, CHUNK);
+	return send_rest(ctx, head, from, CHUNK);
 }
 
 static __always_inline int crowded(void)
