@@ -96,12 +96,12 @@ def ask(url, file):
     for start in range(0, len(body), 5 << 20):
         connection.send(body[start : start + (5 << 20)])
         time.sleep(0.2)
-    answer = b""
+    answer = bytearray()
     while text := connection.receive():
         answer += text
     connection.close()
     if not answer.startswith(b"HTTP/1.1 2"):
-        raise OSError(answer[:100])
+        raise OSError(bytes(answer[:100]))
 
 
 file = None
