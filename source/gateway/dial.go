@@ -42,12 +42,12 @@ func (s *session) dial(ctx context.Context, address string) error {
 	return c.SetDeadline(d.Deadline)
 }
 
-// hangUp ends the connection to the origin, if there is one.
+// hangUp ends the connection to the origin, if there is one, and forgets what was said there.
 func (s *session) hangUp() {
 	if s.server != nil {
 		s.forget()
 		s.server.Close()
-		s.server, s.forget = nil, nil
+		s.server, s.forget, s.banner = nil, nil, nil
 	}
 }
 

@@ -57,3 +57,9 @@ func (r *helloReader) record(payload []byte) {
 	})
 	r.not = err != nil && r.hello == nil
 }
+
+// beginsRecord tells by the first byte, which must be there, whether a TLS record begins, of whatever type.
+func beginsRecord(b []byte) bool {
+	const heartbeat = 24 // the last type (RFC 6520 §3)
+	return b[0] >= byte(handshake.ChangeCipherSpec) && b[0] <= heartbeat
+}

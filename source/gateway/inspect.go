@@ -109,7 +109,7 @@ var errAsked = errors.New("the origin asks for a client certificate")
 // shakeWithOrigin speaks for the client: with a hello of the gateway's own that offers nothing that the client did not.
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	asked := false
-	c := tls.Client(s.server, &tls.Config{
+	c := tls.Client(front.Prefixed(s.server, s.banner), &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
 		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, NextProtos: o.alpn,

@@ -24,7 +24,7 @@ type session struct {
 	server  *wire       // nil while there is none
 	forget  func() bool // undoes that the end of Run closes it; nil with it
 	first   helloReader // what the client said
-	banner  []byte      // what the server said before
+	banner  []byte      // what the server said before, on this connection
 
 	decision policy.Decision
 	facts    flow.TLS // valid iff first.hello is not nil
@@ -99,14 +99,14 @@ func (s *session) count() {
 	s.conn.Wire[flow.ToServer].Bytes, s.conn.Wire[flow.ToClient].Bytes = s.client.in.Load(), s.client.out.Load()
 }
 
-// listen reads what the client says first, until it is known whether that is a ClientHello. Where the server speaks first, it is no TLS.
+// listen reads what the client says first, until it is known whether that is a ClientHello. Where the server greets it, it is no TLS.
 func (s *session) listen() {
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
 		b := make([]byte, 1<<10)
 		n, _ := s.server.Read(b) // an error will be met again
-		if s.banner = b[:n]; n > 0 {
+		if s.banner = b[:n]; s.greeted() {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}()
@@ -122,13 +122,17 @@ func (s *session) listen() {
 	deadline := s.start.Add(s.gateway.cfg.Handshake)
 	_ = s.server.SetDeadline(deadline)
 	_ = s.client.SetDeadline(deadline)
-	if len(s.banner) > 0 {
+	if s.greeted() {
 		s.first.hello, s.first.not = nil, true // whatever the client says is no TLS
 	}
 	if h := s.first.hello; h != nil {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
 	}
 }
+
+// greeted tells whether the server has spoken first, as none of TLS does. A TLS record is no greeting: clients of TLS ignore, for
+// example, a warning in front of the handshake, so it must not look like another protocol here.
+func (s *session) greeted() bool { return len(s.banner) > 0 && !beginsRecord(s.banner) }
 
 // past makes reads end at once.
 var past = time.Unix(1, 0)
