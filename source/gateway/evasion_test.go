@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -71,6 +72,59 @@ func TestWarningIsNoGreeting(t *testing.T) {
 		}
 		if r := w.awaitTLS(t); r.Decryption != tt.why || r.TLS.SNI != tt.name {
 			t.Errorf("%s: told %+v, %+v", tt.name, r.Decryption, r.TLS)
+		}
+	}
+}
+
+// warned begins what is written with a warning.
+type warned struct {
+	net.Conn
+	done bool
+}
+
+func (w *warned) Write(b []byte) (int, error) {
+	if w.done {
+		return w.Conn.Write(b)
+	}
+	w.done = true
+	_, err := w.Conn.Write(append([]byte(warning), b...))
+	return len(b), err
+}
+
+// TestUnreadableHello has clients that ask for a blocked name in a way that the gateway does not read, in and outside of scopes. A
+// server might, so none gets there.
+func TestUnreadableHello(t *testing.T) {
+	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}} {
+		rules.Block = []policy.Exception{{ID: "evil", Names: []string{"shop.example"}}}
+		w := newWorld(t, options{rules: rules})
+		l := listen(t)
+		reached := make(chan int, 10)
+		serve(t, l, func(c net.Conn) {
+			n, _ := c.Read(make([]byte, 1))
+			reached <- n
+		})
+		cfg := w.client()
+		for i := range 1300 {
+			cfg.NextProtos = append(cfg.NextProtos, fmt.Sprintf("protocol%05d", i))
+		}
+		for name, write := range map[string]func(net.Conn) error{
+			"long, in records of one byte": func(c net.Conn) error { return tls.Client(&splitting{c, 1}, cfg).Handshake() },
+			"behind a warning":             func(c net.Conn) error { return tls.Client(&warned{Conn: c}, w.client()).Handshake() },
+			"no hello": func(c net.Conn) error {
+				_, _ = io.WriteString(c, "\x16\x03\x01\x00\x04\x02\x00\x00\x00")
+				_, err := c.Read(make([]byte, 1))
+				return err
+			},
+		} {
+			if err := write(w.connect(t, l.Addr().String())); err == nil {
+				t.Errorf("%s: it was let through", name)
+			}
+			if n := <-reached; n != 0 {
+				t.Errorf("%s: the origin was sent something", name)
+			}
+			if r := w.awaitTLS(t); r.Policy.Action != flow.Block || r.Decryption != (flow.Decryption{State: flow.DecryptedNo, Reason: flow.Malformed}) {
+				t.Errorf("%s: told %+v, %+v", name, r.Policy, r.Decryption)
+			}
 		}
 	}
 }

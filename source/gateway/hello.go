@@ -16,7 +16,8 @@ type helloReader struct {
 	done     int    // of it, bytes in records that were looked at
 	messages handshake.Messages
 	hello    *handshake.ClientHello // once it is whole
-	not      bool                   // the connection does not begin with one
+	not      bool                   // the connection does not begin with TLS
+	broken   bool                   // it does, but with no ClientHello that can be read
 }
 
 // errHello stops handshake.Messages behind the ClientHello.
@@ -25,15 +26,16 @@ var errHello = errors.New("the ClientHello is whole")
 // add looks at more bytes, and tells whether it takes none further to know.
 func (r *helloReader) add(b []byte) (known bool) {
 	r.buf = append(r.buf, b...)
-	for r.hello == nil && !r.not {
+	r.not = len(r.buf) > 0 && !beginsRecord(r.buf)
+	for r.hello == nil && !r.not && !r.broken {
 		rest := r.buf[r.done:]
 		if len(rest) < handshake.HeaderLen {
-			r.not = len(rest) > 0 && rest[0] != byte(handshake.Handshake) || len(r.buf) > maxHello
-			return r.not
+			r.broken = len(rest) > 0 && rest[0] != byte(handshake.Handshake) || len(r.buf) > maxHello
+			return r.broken
 		}
 		h, err := handshake.ParseHeader(rest)
 		if err != nil || h.Type != handshake.Handshake || len(r.buf) > maxHello {
-			r.not = true
+			r.broken = true
 			break
 		}
 		end := handshake.HeaderLen + h.Length
@@ -55,7 +57,7 @@ func (r *helloReader) record(payload []byte) {
 		r.hello = hello
 		return errHello
 	})
-	r.not = err != nil && r.hello == nil
+	r.broken = err != nil && r.hello == nil
 }
 
 // beginsRecord tells by the first byte, which must be there, whether a TLS record begins, of whatever type.

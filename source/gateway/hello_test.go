@@ -33,22 +33,22 @@ func clientHello(t testing.TB, cfg *tls.Config) []byte {
 func TestHelloReader(t *testing.T) {
 	hello := clientHello(t, &tls.Config{ServerName: "shop.example"})
 	for _, tt := range []struct {
-		name       string
-		in         string
-		known, not bool
+		name               string
+		in                 string
+		known, not, broken bool
 	}{
-		{"whole", string(hello), true, false},
-		{"with more behind it", string(hello) + "\x14\x03\x03\x00\x01\x01", true, false},
-		{"cut", string(hello[:len(hello)-1]), false, false},
-		{"nothing", "", false, false},
-		{"first byte", "\x16", false, false},
-		{"HTTP", "GET / HTTP/1.1\r\n", true, true},
-		{"one letter", "G", true, true},
-		{"SSL 2", "\x80\x2e\x01\x03\x01", true, true},
-		{"another message", "\x16\x03\x01\x00\x04\x02\x00\x00\x00", true, true},
-		{"an alert", "\x15\x03\x01\x00\x02\x02\x28", true, true},
-		{"a broken hello", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", true, true},
-		{"a hello without end", "\x16\x03\x01\x00\x04\x01\xff\xff\xff", true, true},
+		{"whole", string(hello), true, false, false},
+		{"with more behind it", string(hello) + "\x14\x03\x03\x00\x01\x01", true, false, false},
+		{"cut", string(hello[:len(hello)-1]), false, false, false},
+		{"nothing", "", false, false, false},
+		{"first byte", "\x16", false, false, false},
+		{"HTTP", "GET / HTTP/1.1\r\n", true, true, false},
+		{"one letter", "G", true, true, false},
+		{"SSL 2", "\x80\x2e\x01\x03\x01", true, true, false},
+		{"another message", "\x16\x03\x01\x00\x04\x02\x00\x00\x00", true, false, true},
+		{"an alert", "\x15\x03\x01\x00\x02\x02\x28", true, false, true},
+		{"a broken hello", "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03", true, false, true},
+		{"a hello without end", "\x16\x03\x01\x00\x04\x01\xff\xff\xff", true, false, true},
 	} {
 		for _, size := range []int{len(tt.in), 1, 3} {
 			var r helloReader
@@ -56,8 +56,8 @@ func TestHelloReader(t *testing.T) {
 			for b := []byte(tt.in); len(b) > 0 && !known; b = b[min(size, len(b)):] {
 				known = r.add(b[:min(size, len(b))])
 			}
-			if known != tt.known || r.not != tt.not || (r.hello != nil) != (known && !r.not) {
-				t.Errorf("%s, %d bytes at once: known is %t, not is %t", tt.name, size, known, r.not)
+			if known != tt.known || r.not != tt.not || r.broken != tt.broken || (r.hello != nil) != (known && !r.not && !r.broken) {
+				t.Errorf("%s, %d bytes at once: known is %t, not is %t, broken is %t", tt.name, size, known, r.not, r.broken)
 			}
 			if r.hello != nil && r.hello.ServerName != "shop.example" {
 				t.Errorf("%s: for %s", tt.name, r.hello.ServerName)
@@ -80,7 +80,7 @@ func TestEndlessHello(t *testing.T) {
 			piece[5] = 0xff
 		}
 	}
-	if len(r.buf) > maxHello+len(piece) || n == 1<<20 {
+	if !r.broken || len(r.buf) > maxHello+len(piece) || n == 1<<20 {
 		t.Errorf("%d bytes were kept", len(r.buf))
 	}
 	all := bytes.Repeat([]byte("\x16\x03\x01\x00\x01\x01"), 1)
@@ -104,7 +104,7 @@ func FuzzHelloReader(f *testing.F) {
 		var r helloReader
 		for known := false; len(b) > 0 && !known; b = b[min(size, len(b)):] {
 			known = r.add(b[:min(size, len(b))])
-			if known != (r.hello != nil || r.not) {
+			if known != (r.hello != nil || r.not || r.broken) {
 				t.Fatalf("known is %t", known)
 			}
 		}

@@ -27,7 +27,7 @@ type session struct {
 	banner  []byte      // what the server said before, on this connection
 
 	decision policy.Decision
-	facts    flow.TLS // valid iff first.hello is not nil
+	facts    flow.TLS // empty without first.hello
 
 	mu     sync.Mutex // guards what follows: the contract of source.Stream
 	conn   *flow.Conn
@@ -123,7 +123,7 @@ func (s *session) listen() {
 	_ = s.server.SetDeadline(deadline)
 	_ = s.client.SetDeadline(deadline)
 	if s.greeted() {
-		s.first.hello, s.first.not = nil, true // whatever the client says is no TLS
+		s.first = helloReader{buf: s.first.buf, not: true} // whatever the client says is no TLS
 	}
 	if h := s.first.hello; h != nil {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
@@ -173,6 +173,8 @@ func (s *session) carryOut(ctx context.Context) {
 	switch {
 	case d.Action == flow.Block:
 		s.instead(ctx, flow.BlockedByPolicy, policy.Block)
+	case s.first.broken: // some server may read it, and the name in it may be a blocked one
+		s.instead(ctx, flow.Malformed, policy.Block)
 	case d.Action == flow.Bypass && d.Rule == "":
 		s.instead(ctx, flow.OutsideScope, policy.Bypass)
 	case d.Action == flow.Bypass:
@@ -219,7 +221,7 @@ func (s *session) tell(state flow.Decrypted, why flow.Reason) {
 	defer s.mu.Unlock()
 	p := s.decision.Policy
 	s.conn.Policy = &p
-	if s.first.hello == nil {
+	if s.first.hello == nil && !s.first.broken {
 		return
 	}
 	facts := s.facts
