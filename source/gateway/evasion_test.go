@@ -128,3 +128,28 @@ func TestUnreadableHello(t *testing.T) {
 		}
 	}
 }
+
+// TestOtherNameIsNoBypass asks the proxy for one name and the server for another. Only if the rules bypass both, nobody looks.
+func TestOtherNameIsNoBypass(t *testing.T) {
+	for _, tt := range []struct {
+		host     string
+		bypassed []string
+		want     flow.Action
+	}{
+		{"localhost", []string{"shop.example"}, flow.Inspect},
+		{"localhost", []string{"localhost"}, flow.Inspect},
+		{"localhost", []string{"localhost", "shop.example"}, flow.Bypass},
+		{"127.0.0.1", []string{"shop.example"}, flow.Bypass}, // an address speaks for no name
+	} {
+		rules := inspectAll(policy.Cases{})
+		rules.Bypass = []policy.Exception{{ID: "banks", Names: tt.bypassed}}
+		w := newWorld(t, options{rules: rules})
+		address, _ := w.shop(t, nil)
+		c, err := w.handshake(t, net.JoinHostPort(tt.host, port(address)), &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example"})
+		check(t, err)
+		c.Close()
+		if r := w.awaitTLS(t); r.Policy.Action != tt.want || (r.Policy.Rule == "banks") != (tt.want == flow.Bypass) {
+			t.Errorf("%s, of which %q are bypassed: told %+v", tt.host, tt.bypassed, r.Policy)
+		}
+	}
+}

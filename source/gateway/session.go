@@ -137,19 +137,26 @@ func (s *session) greeted() bool { return len(s.banner) > 0 && !beginsRecord(s.b
 // past makes reads end at once.
 var past = time.Unix(1, 0)
 
-// ask asks the rules about the connection. Where the client has given two names, to a proxy and in its hello, blocking goes by
-// either, and the rest by what it asks the server for.
+// ask asks the rules about the connection. Where the client has given two names, to a proxy and in its hello, blocking goes by either,
+// bypassing by both, and the rest by what it asks the server for.
 func (s *session) ask(rules *policy.Table) policy.Decision {
 	t := s.conn.Tuple
 	c := policy.Conn{Client: netip.AddrPortFrom(t.Client.IP, t.Client.Port), Server: netip.AddrPortFrom(t.Server.IP, t.Server.Port), Name: s.name()}
 	d := rules.Decide(c)
-	if c.Name != s.request.Host && d.Action != flow.Block {
-		c.Name = s.request.Host
-		if other := rules.Decide(c); other.Action == flow.Block {
-			return other
-		}
+	if c.Name == s.request.Host || d.Action == flow.Block {
+		return d
+	}
+	c.Name = s.request.Host
+	other := rules.Decide(c)
+	if other.Action == flow.Block || other.Action == flow.Inspect && !isAddress(c.Name) {
+		return other
 	}
 	return d
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // obey resets an inspected connection that the rules would not inspect under its policy.
@@ -161,7 +168,7 @@ func (s *session) obey(rules *policy.Table) {
 
 // name is the server that the client wants, by its hello or, where that has none, by its request. It is empty if it names none.
 func (s *session) name() string {
-	if _, err := netip.ParseAddr(s.request.Host); s.facts.SNI == "" && err != nil {
+	if s.facts.SNI == "" && !isAddress(s.request.Host) {
 		return s.request.Host
 	}
 	return s.facts.SNI
