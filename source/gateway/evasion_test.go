@@ -3,9 +3,11 @@ package gateway_test
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -150,6 +152,30 @@ func TestOtherNameIsNoBypass(t *testing.T) {
 		c.Close()
 		if r := w.awaitTLS(t); r.Policy.Action != tt.want || (r.Policy.Rule == "banks") != (tt.want == flow.Bypass) {
 			t.Errorf("%s, of which %q are bypassed: told %+v", tt.host, tt.bypassed, r.Policy)
+		}
+	}
+}
+
+// TestEndOfPolicyEndsWhatItInspects takes a policy away while connections of TLS and of another protocol are inspected under it.
+func TestEndOfPolicyEndsWhatItInspects(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+	address, _ := w.shop(t, nil)
+	shop, err := w.handshake(t, address, w.client())
+	check(t, err)
+	l := listen(t)
+	serve(t, l, func(c net.Conn) { _, _ = io.Copy(c, c) })
+	open := map[string]net.Conn{"TLS": shop, "not TLS": w.connect(t, l.Addr().String())}
+	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}} {
+		for _, c := range open {
+			echo(t, c, "NOOP\r\n")
+		}
+		table, err := policy.Compile(rules)
+		check(t, err)
+		check(t, w.SetRules(table))
+	}
+	for name, c := range open {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: the client finds %v", name, err)
 		}
 	}
 }

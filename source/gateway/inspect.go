@@ -56,7 +56,6 @@ func (s *session) inspect(ctx context.Context) {
 	}
 	s.tell(flow.DecryptedYes, "")
 	s.first.buf = nil
-	defer s.gateway.track(s)()
 	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
 	s.plaintext()
 }

@@ -41,6 +41,9 @@ type relay struct {
 func (s *session) relay(client, server end, look bool) {
 	r := &relay{session: s, look: look, ends: [2]end{flow.ToServer: server, flow.ToClient: client}}
 	r.active.Store(time.Now().UnixNano())
+	if look {
+		defer s.gateway.track(s)()
+	}
 	for _, e := range r.ends {
 		_ = e.wire.SetDeadline(time.Time{})
 	}
