@@ -179,3 +179,28 @@ func TestEndOfPolicyEndsWhatItInspects(t *testing.T) {
 		}
 	}
 }
+
+// TestClientWithNothingToSay ends its direction before its first byte, and still hears what the server says: that is no TLS. Ending it
+// in the midst of a hello is no way around inspection.
+func TestClientWithNothingToSay(t *testing.T) {
+	for _, choice := range []policy.Choice{policy.Inspect, policy.Bypass, policy.Block} {
+		w := newWorld(t, options{rules: inspectAll(policy.Cases{NotTLS: choice})})
+		l := listen(t)
+		serve(t, l, func(c net.Conn) {
+			b, _ := io.ReadAll(c)
+			_, _ = fmt.Fprintf(c, "%d bytes", len(b))
+		})
+		for said, want := range map[string]string{"": "0 bytes", "\x16\x03": ""} {
+			c := w.connect(t, l.Addr().String()).(*net.TCPConn)
+			_, err := io.WriteString(c, said)
+			check(t, err)
+			check(t, c.CloseWrite())
+			if choice == policy.Block {
+				want = ""
+			}
+			if b, err := io.ReadAll(c); string(b) != want || (err == nil) != (want != "") {
+				t.Errorf("%s, %q: the client hears %q, %v; want %q", choice, said, b, err, want)
+			}
+		}
+	}
+}

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -113,7 +115,11 @@ func (s *session) listen() {
 	b := make([]byte, 4<<10)
 	for known := false; !known; {
 		n, err := s.client.Read(b)
-		if known = s.first.add(b[:n]); err != nil {
+		known = s.first.add(b[:n])
+		if errors.Is(err, io.EOF) && len(s.first.buf) == 0 {
+			s.first.not = true // it has nothing to say, but may want to hear
+		}
+		if err != nil {
 			break
 		}
 	}
