@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -17,8 +18,16 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
-// errBlocked is why an address is not connected to that a rule blocks.
+// errBlocked is why nobody is connected to whom a rule blocks.
 var errBlocked = errors.New("blocked by policy")
+
+// reach connects to whom the client has asked for. Where a rule blocks that name, nobody is even asked for its addresses.
+func (s *session) reach(ctx context.Context) error {
+	if err := s.unblocked(s.request.Host, netip.AddrPort{}); err != nil {
+		return fmt.Errorf("connect to %s: %w", s.request.Host, err)
+	}
+	return s.dial(ctx, net.JoinHostPort(s.request.Host, strconv.Itoa(int(s.request.Port))))
+}
 
 // dial connects to an origin, which may be a name. Each address of it is checked before the first packet goes there.
 func (s *session) dial(ctx context.Context, address string) error {
@@ -60,8 +69,17 @@ func (s *session) permit(address string) error {
 	if err := s.gateway.cfg.Guard.Check(server.Addr(), time.Now()); err != nil {
 		return err
 	}
-	if s.gateway.rules.Load().Decide(policy.Conn{Client: addrPort(s.client.RemoteAddr()), Server: server}).Action == flow.Block {
-		return fmt.Errorf("connect to %s: %w", server, errBlocked)
+	if err := s.unblocked("", server); err != nil {
+		return fmt.Errorf("connect to %s: %w", server, err)
+	}
+	return nil
+}
+
+// unblocked tells whether no rule blocks what is known of the server: the name or the address.
+func (s *session) unblocked(name string, server netip.AddrPort) error {
+	c := policy.Conn{Client: addrPort(s.client.RemoteAddr()), Server: server, Name: name}
+	if s.gateway.rules.Load().Decide(c).Action == flow.Block {
+		return errBlocked
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"syscall"
 	"testing"
 
@@ -202,5 +203,44 @@ func TestClientWithNothingToSay(t *testing.T) {
 				t.Errorf("%s, %q: the client hears %q, %v; want %q", choice, said, b, err, want)
 			}
 		}
+	}
+}
+
+// TestBlockedNameIsNotAskedFor asks both proxies for a blocked name, which they refuse without finding out that there is no such host.
+func TestBlockedNameIsNotAskedFor(t *testing.T) {
+	w := newWorld(t, options{rules: policy.Rules{Block: []policy.Exception{{ID: "evil", Names: []string{"*.evil.invalid"}}}}})
+	for host, want := range map[string]int{"www.evil.invalid": http.StatusForbidden, "WWW.Evil.Invalid.": http.StatusForbidden, "good.invalid": http.StatusBadGateway} {
+		if _, status := w.ask(t, "CONNECT "+host+":443 HTTP/1.1\r\nHost: x\r\n\r\n"); status != want {
+			t.Errorf("%s: %d, want %d", host, status, want)
+		}
+	}
+	c, err := net.Dial("tcp", w.socks)
+	check(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "\x05\x01\x00\x05\x01\x00\x03\x10www.evil.invalid\x01\xbb")
+	check(t, err)
+	if b, err := io.ReadAll(c); err != nil || !bytes.HasPrefix(b, []byte("\x05\x00\x05\x02")) { // not allowed by ruleset
+		t.Errorf("SOCKS answers %x, %v", b, err)
+	}
+	if s := w.Stats(); s.Blocked != 3 || s.Unreachable != 1 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
+// TestOtherNameCannotHideABlockedOne asks the proxy for a name that is blocked from then on, and the server for another.
+func TestOtherNameCannotHideABlockedOne(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+	address, _ := w.shop(t, nil)
+	c := w.connect(t, "localhost:"+port(address))
+	rules := inspectAll(policy.Cases{})
+	rules.Block = []policy.Exception{{ID: "evil", Names: []string{"localhost"}}}
+	table, err := policy.Compile(rules)
+	check(t, err)
+	check(t, w.SetRules(table))
+	if err := tls.Client(c, w.client()).Handshake(); err == nil {
+		t.Error("it was let through")
+	}
+	if r := w.awaitTLS(t); r.Policy.Rule != "evil" || r.Policy.Action != flow.Block {
+		t.Errorf("told %+v", r.Policy)
 	}
 }

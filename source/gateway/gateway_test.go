@@ -91,20 +91,6 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// TestOtherNameCannotHideABlockedOne asks the proxy for a blocked name, and the server for another.
-func TestOtherNameCannotHideABlockedOne(t *testing.T) {
-	rules := inspectAll(policy.Cases{})
-	rules.Block = []policy.Exception{{ID: "evil", Names: []string{"localhost"}}}
-	w := newWorld(t, options{rules: rules})
-	address, _ := w.shop(t, nil)
-	if _, err := w.handshake(t, "localhost:"+port(address), w.client()); err == nil {
-		t.Error("it was let through")
-	}
-	if r := w.awaitTLS(t); r.Policy.Rule != "evil" || r.Policy.Action != flow.Block {
-		t.Errorf("told %+v", r.Policy)
-	}
-}
-
 func TestOutsideEveryScope(t *testing.T) {
 	w := newWorld(t, options{})
 	address, _ := w.shop(t, nil)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -58,7 +57,7 @@ func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source
 // run connects to the origin, opens the Stream and closes it.
 func (s *session) run(ctx context.Context, sink source.Sink) {
 	defer s.hangUp()
-	if err := s.dial(ctx, net.JoinHostPort(s.request.Host, strconv.Itoa(int(s.request.Port)))); err != nil {
+	if err := s.reach(ctx); err != nil {
 		s.gateway.log.Debug("origin not reached", "component", "gateway", "client", s.client.RemoteAddr(), "err", err)
 		_ = s.request.Answer(s.outcome(err))
 		return

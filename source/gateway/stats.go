@@ -17,7 +17,7 @@ type Stats struct {
 	Refused      uint64                 // clients whose request could not be read, or who may not ask
 	Unreachable  uint64                 // requests for origins that could not be connected to
 	Guarded      uint64                 // requests for addresses that the guard keeps
-	Blocked      uint64                 // requests for addresses that a rule blocks
+	Blocked      uint64                 // requests for names or addresses that a rule blocks
 	OverCapacity uint64                 // connections closed since there were too many
 	AcceptErrors uint64
 	Panics       uint64
