@@ -39,7 +39,7 @@ const (
 	Revoked     Fault = "revoked"       // the server itself brings the proof
 	NoStaple    Fault = "no_staple"     // it must bring proof that it is not revoked, and does not (RFC 7633)
 	SelfSigned  Fault = "self_signed"   // by its own key, and not trusted for itself
-	Untrusted   Fault = "untrusted"     // no chain to a trusted root, or one that breaks its rules
+	Untrusted   Fault = "untrusted"     // no chain to a trusted root, or one that breaks its rules or has too short a key
 	WrongUsage  Fault = "wrong_usage"   // not for servers
 	Expired     Fault = "expired"       // at this time
 	NotYetValid Fault = "not_yet_valid" // at this time

@@ -64,6 +64,11 @@ func badOrigins(t testing.TB, public *identity) []badOrigin {
 	must := func(c *x509.Certificate) {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 3, 2, 1, 5}}}
 	}
+	forMail := ca("Mail", public, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} })
+	short := newKey(t, 1024)
+	weakSub := issue(t, public, short, func(c *x509.Certificate) {
+		c.Subject, c.IsCA, c.KeyUsage, c.ExtKeyUsage = pkix.Name{CommonName: "Weak Sub"}, true, x509.KeyUsageCertSign, nil
+	})
 	revoked, healthy := leaf(public, same), leaf(public, must)
 	staple := func(of *identity, status int) []byte {
 		r, err := ocsp.CreateResponse(public.cert, public.cert, ocsp.Response{
@@ -99,6 +104,11 @@ func badOrigins(t testing.TB, public *identity) []badOrigin {
 		{name: "outside name constraints", fault: flow.Untrusted, chain: []*identity{leaf(elsewhere, same), elsewhere}, sees: "untrusted"},
 		{name: "deeper than allowed", fault: flow.Untrusted, chain: []*identity{leaf(deep, same), deep, flat}, sees: "untrusted"},
 		{name: "for clients", fault: flow.WrongUsage, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}},
+		{name: "by a sub-CA for mail", fault: flow.Untrusted, chain: []*identity{leaf(forMail, same), forMail}, sees: "untrusted"},
+		{name: "its key for certificates alone", fault: flow.Untrusted, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign })}, sees: "untrusted"},
+		{name: "its key for revocation lists alone", fault: flow.Untrusted, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })}, sees: "untrusted"},
+		{name: "RSA 1024", fault: flow.Untrusted, chain: []*identity{withKey(t, public, short)}, sees: "untrusted"},
+		{name: "RSA 1024, a sub-CA's", fault: flow.Untrusted, chain: []*identity{leaf(weakSub, same), weakSub}, sees: "untrusted"},
 		{name: "revoked, by its staple", fault: flow.Revoked, chain: []*identity{revoked}, staple: staple(revoked, ocsp.Revoked), sees: "untrusted"},
 		{name: "without the staple that it demands", fault: flow.NoStaple, chain: []*identity{leaf(public, must)}, sees: "untrusted"},
 	}
@@ -136,6 +146,7 @@ var classes = []struct {
 	{"expired", regexp.MustCompile(`(?i)expired`)},
 	{"usage", regexp.MustCompile(`(?i)unsupported certificate purpose|unsuitable certificate purpose|incompatible key usage`)},
 	{"untrusted", regexp.MustCompile(`(?i)unable to get local issuer|unknown authority|unable to get issuer`)},
+	{"short key", regexp.MustCompile(`(?i)key too weak|key too small`)},
 	{"no staple", regexp.MustCompile(`(?i)no OCSP response`)},
 	{"chain", regexp.MustCompile(`(?i)invalid CA|permitted subtree|path length|not authorized to sign|too many intermediates|name constraint`)},
 }

@@ -119,7 +119,7 @@ func mimic(origin *x509.Certificate, t KeyType) *x509.Certificate {
 func keyUsage(origin x509.KeyUsage, t KeyType) x509.KeyUsage {
 	const handshakes = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
 	switch {
-	case origin&handshakes == 0: // also where it allows something else only: then the fault stays
+	case origin&handshakes == 0: // any, or none that is of use: then the signature shows the fault, since what stays may be any
 		return origin &^ (x509.KeyUsageCertSign | x509.KeyUsageCRLSign)
 	case t == RSA:
 		return x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment

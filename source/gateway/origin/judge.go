@@ -2,11 +2,13 @@ package origin
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,14 +85,14 @@ func (j *Judge) judge(chain []*x509.Certificate, name string, staple []byte, now
 		fault, o.CurrentTime = flow.NotYetValid, leaf.NotBefore
 	}
 	verified, err := leaf.Verify(o)
-	if isUsage(err) {
+	if isUsage(err) && !forServers(leaf) { // where a sub-CA is not for servers, its leaf has nothing to show
 		fault, o.KeyUsages = flow.WrongUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 		verified, err = leaf.Verify(o)
 	}
 	switch {
 	case err != nil && selfSigned(leaf):
 		return flow.SelfSigned
-	case err != nil:
+	case err != nil || !forHandshakes(leaf) || !slices.ContainsFunc(verified, strong):
 		return flow.Untrusted
 	}
 	if f := revocation(leaf, verified, staple, now); f != flow.NoFault {
@@ -105,6 +107,28 @@ func (j *Judge) judge(chain []*x509.Certificate, name string, staple []byte, now
 func isUsage(err error) bool {
 	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
 	return ok && invalid.Reason == x509.IncompatibleUsage
+}
+
+// forServers tells whether the certificate's own extended usages, if it has any, allow servers.
+func forServers(c *x509.Certificate) bool {
+	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// forHandshakes tells whether the certificate's key, if its usage is limited, may take part in a handshake.
+func forHandshakes(c *x509.Certificate) bool {
+	return c.KeyUsage == 0 || c.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) != 0
+}
+
+// minRSA is the length in bits of the shortest RSA keys that are not taken for broken.
+const minRSA = 2048
+
+// strong tells whether no key of a verified chain is too short. That of a root is the business of who trusts it.
+func strong(chain []*x509.Certificate) bool {
+	return !slices.ContainsFunc(chain[:max(1, len(chain)-1)], func(c *x509.Certificate) bool {
+		key, ok := c.PublicKey.(*rsa.PublicKey)
+		return ok && key.N.BitLen() < minRSA
+	})
 }
 
 // hostname puts an address into the brackets by which VerifyHostname knows it.

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -33,6 +34,11 @@ func issue(t testing.TB, parent *identity, change func(*x509.Certificate)) *iden
 	if err != nil {
 		t.Fatal(err)
 	}
+	return issueFor(t, key, parent, change)
+}
+
+func issueFor(t testing.TB, key crypto.Signer, parent *identity, change func(*x509.Certificate)) *identity {
+	t.Helper()
 	c := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), BasicConstraintsValid: true}
 	change(c)
 	by := &identity{c, key}
@@ -74,6 +80,9 @@ func tomorrow(c *x509.Certificate) {
 	c.NotBefore, c.NotAfter = now.Add(time.Minute), now.Add(2*time.Hour)
 }
 func forClients(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }
+func usage(u x509.KeyUsage) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.KeyUsage = u }
+}
 func stapled(c *x509.Certificate) {
 	c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 3, 2, 1, 5}}}
 }
@@ -87,6 +96,7 @@ func TestJudge(t *testing.T) {
 	limited := issue(t, root, ca("Limited", func(c *x509.Certificate) {
 		c.PermittedDNSDomains, c.PermittedDNSDomainsCritical = []string{"other.example"}, true
 	}))
+	forMail := issue(t, root, ca("Mail", func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }))
 	roots := x509.NewCertPool()
 	roots.AddCert(root.cert)
 	judge := origin.NewJudge(roots)
@@ -130,6 +140,13 @@ func TestJudge(t *testing.T) {
 		{"outside name constraints", chain([]*identity{limited}, server()), "shop.example", flow.Untrusted},
 		{"for clients", chain([]*identity{root}, server(forClients)), "shop.example", flow.WrongUsage},
 		{"for clients, of a stranger", chain([]*identity{stranger}, server(forClients)), "shop.example", flow.Untrusted},
+		{"for clients, by a sub-CA for mail", chain([]*identity{forMail}, server(forClients)), "shop.example", flow.WrongUsage},
+		{"by a sub-CA for mail", chain([]*identity{forMail}, server()), "shop.example", flow.Untrusted},
+		{"for mail, but its usage is not told", chain([]*identity{forMail}, server(func(c *x509.Certificate) { c.ExtKeyUsage = nil })), "shop.example", flow.Untrusted},
+		{"key for lists of revoked ones", chain([]*identity{root}, server(usage(x509.KeyUsageCRLSign))), "shop.example", flow.Untrusted},
+		{"key for certificates", chain([]*identity{root}, server(usage(x509.KeyUsageCertSign))), "shop.example", flow.Untrusted},
+		{"key for anything", chain([]*identity{root}, server(usage(0))), "shop.example", ""},
+		{"key for agreement", chain([]*identity{root}, server(usage(x509.KeyUsageKeyAgreement))), "shop.example", ""},
 		{"without its staple", chain([]*identity{root}, server(stapled)), "shop.example", flow.NoStaple},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -140,6 +157,47 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestShortKeys has RSA keys of half the length in each place of a chain. One chain without is enough.
+func TestShortKeys(t *testing.T) {
+	short, long := newRSA(t, 1024), newRSA(t, 2048)
+	old := issueFor(t, short, nil, ca("Old Root"))
+	root := issueFor(t, long, nil, ca("Root"))
+	roots := x509.NewCertPool()
+	roots.AddCert(old.cert)
+	roots.AddCert(root.cert)
+	weak := issueFor(t, short, root, ca("Weak Sub"))
+	under := issue(t, weak, server()).cert
+	cross := issueFor(t, short, nil, ca("Weak Sub")) // trusted for itself: a root
+	for name, tt := range map[string]struct {
+		chain []*x509.Certificate
+		more  *identity // another root
+		want  flow.Fault
+	}{
+		"leaf":                       {[]*x509.Certificate{issueFor(t, short, root, server()).cert}, nil, flow.Untrusted},
+		"sub-CA":                     {[]*x509.Certificate{under, weak.cert}, nil, flow.Untrusted},
+		"sub-CA that is also a root": {[]*x509.Certificate{under, weak.cert}, cross, ""},
+		"root":                       {[]*x509.Certificate{issue(t, old, server()).cert}, nil, ""},
+		"none":                       {[]*x509.Certificate{issueFor(t, long, root, server()).cert}, nil, ""},
+	} {
+		trusted := roots.Clone()
+		if tt.more != nil {
+			trusted.AddCert(tt.more.cert)
+		}
+		if got := origin.NewJudge(trusted).Judge(tt.chain, "shop.example", nil, now); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func newRSA(t testing.TB, bits int) crypto.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestStaples(t *testing.T) {
