@@ -6,7 +6,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,12 +65,8 @@ const (
 // DefaultHold is right for Config: closed, since whoever decides on Hold wants to see more before it is forwarded.
 var DefaultHold = Hold{Bytes: 256 << 10, Time: 10 * time.Second}
 
-const (
-	// certificates is how many different ones are remembered.
-	certificates = 4096
-	// sessions is how many TLS sessions with origins are kept, to resume them.
-	sessions = 2048
-)
+// certificates is how many different ones are remembered.
+const certificates = 4096
 
 // Gateway is a source.Source.
 type Gateway struct {
@@ -79,7 +74,7 @@ type Gateway struct {
 	log   *slog.Logger
 	facts *handshake.Certificates
 	// sessions is shared by all connections: what is resumed is judged anew.
-	sessions tls.ClientSessionCache
+	sessions sessionCache
 	tickets  tickets
 	asking   memory // origins that asked for a client certificate
 	slots    chan struct{}
@@ -102,7 +97,7 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
-		sessions: tls.NewLRUClientSessionCache(sessions), slots: make(chan struct{}, cfg.Conns), inspected: map[*session]bool{},
+		sessions: newSessionCache(), slots: make(chan struct{}, cfg.Conns), inspected: map[*session]bool{},
 	}
 	return g, g.SetRules(cfg.Rules)
 }

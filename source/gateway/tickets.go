@@ -53,3 +53,35 @@ func (t *tickets) bind(cfg *tls.Config, origin []byte, fault flow.Fault, now tim
 		return s, nil
 	}
 }
+
+const (
+	// sessions is how many TLS sessions with origins are kept, to resume them.
+	sessions = 2048
+	// maxSession is the size in bytes of the longest that is kept, nearly all of which is the origin's chain. Usual ones take 5 KiB.
+	maxSession = 16 << 10
+)
+
+// sessionCache keeps TLS sessions with origins, but not those of origins with endless chains: crypto/tls counts sessions, not bytes.
+type sessionCache struct{ tls.ClientSessionCache }
+
+func newSessionCache() sessionCache { return sessionCache{tls.NewLRUClientSessionCache(sessions)} }
+
+// Put keeps a session unless it is too long; nil forgets the one that was there.
+func (c sessionCache) Put(key string, s *tls.ClientSessionState) {
+	if s == nil || sessionSize(s) <= maxSession {
+		c.ClientSessionCache.Put(key, s)
+	}
+}
+
+// sessionSize is that of a session in bytes. One that cannot be written down counts as too long.
+func sessionSize(s *tls.ClientSessionState) int {
+	ticket, state, err := s.ResumptionState()
+	if err != nil || state == nil {
+		return maxSession + 1
+	}
+	b, err := state.Bytes()
+	if err != nil {
+		return maxSession + 1
+	}
+	return len(ticket) + len(b)
+}
