@@ -32,9 +32,9 @@ func Connect(users *Users) Front {
 		case req.ContentLength != 0 || len(req.TransferEncoding) > 0: // where its body ends is a matter of opinion
 			_ = answer(c, http.StatusBadRequest, "")
 			return nil, errors.New("read proxy request: CONNECT with a body")
-		case users != nil && !users.allow(basic(req.Header.Get("Proxy-Authorization"))):
-			_ = answer(c, http.StatusProxyAuthRequired, "Proxy-Authenticate: Basic realm=\"Vitrine gateway\"\r\n")
-			return nil, ErrAuthentication
+		}
+		if err := authenticate(c, users, req.Header.Get("Proxy-Authorization")); err != nil {
+			return nil, err
 		}
 		host, port, err := splitHostPort(req.RequestURI)
 		if err != nil {
@@ -51,6 +51,21 @@ func Connect(users *Users) Front {
 
 var connectStatus = [...]int{
 	Connected: http.StatusOK, Forbidden: http.StatusForbidden, NoHost: http.StatusBadGateway, Unreachable: http.StatusBadGateway,
+}
+
+// authenticate tells a client that is not one of the users, if there are any.
+func authenticate(c net.Conn, users *Users, header string) error {
+	if users == nil {
+		return nil
+	}
+	err := users.check(basic(header))
+	switch err {
+	case ErrAuthentication:
+		_ = answer(c, http.StatusProxyAuthRequired, "Proxy-Authenticate: Basic realm=\"Vitrine gateway\"\r\n")
+	case ErrBusy:
+		_ = answer(c, http.StatusServiceUnavailable, "Retry-After: 5\r\n")
+	}
+	return err
 }
 
 // answer writes a response without a body; fields are whole lines.

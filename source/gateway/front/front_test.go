@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,6 +177,60 @@ func TestRightPasswordsAreRemembered(t *testing.T) {
 		if took, err := ask(pair); !errors.Is(err, front.ErrAuthentication) || took < first/4 {
 			t.Errorf("%s: %v after %s", pair, err, took)
 		}
+	}
+}
+
+// TestGuessersDoNotQueue has many clients guess at once. A client that is known comes through, and few of the others have to wait.
+func TestGuessersDoNotQueue(t *testing.T) {
+	hash, err := bcrypt.GenerateFromPassword([]byte("horse"), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := front.ParseUsers([]byte("ann:" + string(hash)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fronts := []func(pair string) (said string, err error){
+		func(pair string) (string, error) {
+			c := &scripted{in: strings.NewReader("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n" + basic(pair) + "\r\n")}
+			_, err := front.Connect(u)(c)
+			return c.out.String(), err
+		},
+		func(pair string) (string, error) {
+			name, password, _ := strings.Cut(pair, ":")
+			c := &scripted{in: strings.NewReader(fmt.Sprintf("\x05\x01\x02\x01%c%s%c%s\x05\x01\x00\x03\x01a\x00\x50", len(name), name, len(password), password))}
+			_, err := front.SOCKS5(u)(c)
+			return c.out.String(), err
+		},
+	}
+	if _, err := fronts[0]("ann:horse"); err != nil {
+		t.Fatal(err)
+	}
+	refused := []string{"HTTP/1.1 503 Service Unavailable\r\n", "\x05\x02\x01\x01"}
+	var all sync.WaitGroup
+	var busy atomic.Int32
+	for i := range 300 {
+		all.Go(func() {
+			said, err := fronts[i%2](fmt.Sprintf("ann:%d", i))
+			switch {
+			case errors.Is(err, front.ErrBusy):
+				busy.Add(1)
+				if !strings.HasPrefix(said, refused[i%2]) {
+					t.Errorf("told %q, want %q", said, refused[i%2])
+				}
+			case !errors.Is(err, front.ErrAuthentication):
+				t.Error(err)
+			}
+		})
+	}
+	for i := range fronts {
+		if _, err := fronts[i]("ann:horse"); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+	if n := busy.Load(); n < 150 || n > 299 {
+		t.Errorf("%d of 300 are refused unheard, want all but some 65", n)
 	}
 }
 

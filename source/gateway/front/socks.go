@@ -27,9 +27,6 @@ const (
 
 var socksReplies = [...]byte{Connected: 0, Forbidden: 2, NoHost: 4, Unreachable: 5}
 
-// ErrAuthentication is what a front end returns for a client without a valid name and password.
-var ErrAuthentication = errors.New("client has no valid name and password")
-
 // SOCKS5 returns the front end of a SOCKS proxy that knows the command CONNECT alone. With users, clients need the name and
 // password of one.
 func SOCKS5(users *Users) Front {
@@ -105,9 +102,13 @@ func (s *socks) authenticate(users *Users) {
 	if s.err != nil {
 		return
 	}
-	if version != passwordVersion || !users.allow(name, password) {
+	err := ErrAuthentication
+	if version == passwordVersion {
+		err = users.check(name, password)
+	}
+	if err != nil {
 		s.say(passwordVersion, 1)
-		s.fail(ErrAuthentication)
+		s.fail(err)
 		return
 	}
 	s.say(passwordVersion, 0)

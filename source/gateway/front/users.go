@@ -6,9 +6,11 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -18,19 +20,35 @@ type Users struct {
 	hashes map[string][]byte // bcrypt, by name
 	stray  []byte            // for names that are not there: they must take as long
 
-	hashing sync.Mutex // one password at a time: guessing must not take the machine
+	hashing chan struct{} // has room for one password at a time: guessing must not take the machine
+	waiting chan struct{} // has room for those that wait for it
 
 	mu    sync.Mutex // guards known
 	key   [32]byte   // of known; the process's own
 	known map[[sha256.Size]byte]bool
 }
 
-// maxKnown is how many names and passwords are remembered that were right.
-const maxKnown = 10_000
+const (
+	// maxKnown is how many names and passwords are remembered that were right.
+	maxKnown = 10_000
+	// maxWaiting is how many clients may wait to have their passwords hashed: about as many as get there in maxWait.
+	maxWaiting = 64
+	// maxWait is how long each waits: no deadline of its connection ends that.
+	maxWait = 5 * time.Second
+)
+
+// What a front end returns for a client that may not use it, or not now.
+var (
+	ErrAuthentication = errors.New("client has no valid name and password")
+	ErrBusy           = errors.New("too many clients wait to have their passwords checked")
+)
 
 // ParseUsers reads a file in the form of Apache's htpasswd, with bcrypt alone: "htpasswd -B".
 func ParseUsers(text []byte) (*Users, error) {
-	u := &Users{hashes: map[string][]byte{}, known: map[[sha256.Size]byte]bool{}}
+	u := &Users{
+		hashes: map[string][]byte{}, known: map[[sha256.Size]byte]bool{},
+		hashing: make(chan struct{}, 1), waiting: make(chan struct{}, maxWaiting),
+	}
 	rand.Read(u.key[:]) // never fails
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
@@ -53,29 +71,55 @@ func ParseUsers(text []byte) (*Users, error) {
 	return u, nil
 }
 
-// allow tells whether the password is that of the name. Hashing takes long on purpose, so what was right is remembered.
-func (u *Users) allow(name, password string) bool {
+// check returns ErrAuthentication unless the password is that of the name, and ErrBusy where that cannot be found out now. Hashing
+// takes long on purpose, so what was right is remembered.
+func (u *Users) check(name, password string) error {
 	mac := hmac.New(sha256.New, u.key[:])
 	fmt.Fprintf(mac, "%d:%s%s", len(name), name, password)
 	sum := [sha256.Size]byte(mac.Sum(nil))
 	if u.knows(sum) {
-		return true
+		return nil
+	}
+	if !u.turn() {
+		return ErrBusy
+	}
+	defer func() { <-u.hashing }()
+	if u.knows(sum) { // since another connection of the same client came first
+		return nil
 	}
 	hash, ok := u.hashes[name]
 	if !ok {
 		hash = u.stray
 	}
-	u.hashing.Lock()
-	defer u.hashing.Unlock()
 	if bcrypt.CompareHashAndPassword(hash, []byte(password)) != nil || !ok {
+		return ErrAuthentication
+	}
+	u.remember(sum)
+	return nil
+}
+
+// turn waits until a password may be hashed. It fails where too many wait already, and where that takes too long.
+func (u *Users) turn() bool {
+	select {
+	case u.waiting <- struct{}{}:
+	default:
 		return false
 	}
+	defer func() { <-u.waiting }()
+	select {
+	case u.hashing <- struct{}{}:
+		return true
+	case <-time.After(maxWait):
+		return false
+	}
+}
+
+func (u *Users) remember(sum [sha256.Size]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.known) < maxKnown {
 		u.known[sum] = true
 	}
-	return true
 }
 
 func (u *Users) knows(sum [sha256.Size]byte) bool {
