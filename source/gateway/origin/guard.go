@@ -23,23 +23,36 @@ type Guard struct {
 	Allow []netip.Prefix
 
 	mu    sync.Mutex
-	own   []netip.Addr // addresses of this machine
+	own   []netip.Addr // addresses of this machine; never changed in place
 	since time.Time    // when they were read
 }
 
 // ownTime is how long the addresses of this machine are taken for known.
 const ownTime = 10 * time.Second
 
-// metadata are addresses of clouds' metadata services that are not link-local.
-var metadata = []netip.Addr{
-	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
-	netip.MustParseAddr("168.63.129.16"),   // Azure
-	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
-	netip.MustParseAddr("fd00:ec2::254"),   // AWS
+// metadata are where clouds have their metadata services, besides link-local addresses.
+var metadata = []netip.Prefix{
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
+	netip.MustParsePrefix("fd00:ec2::/32"),      // AWS, with its other services for machines
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Cloud
 }
 
-// embedding are prefixes whose addresses carry an IPv4 address in their last 32 bits: NAT64 (RFC 6052) and mapped ones.
-var embedding = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("::/96")}
+// carriers are prefixes whose addresses carry an IPv4 address, with the numbers of the bytes that it may be in.
+var carriers = []struct {
+	netip.Prefix
+	places [][4]int
+}{
+	{netip.MustParsePrefix("::/96"), [][4]int{last}},             // compatible (RFC 4291)
+	{netip.MustParsePrefix("::ffff:0:0/96"), [][4]int{last}},     // mapped
+	{netip.MustParsePrefix("64:ff9b::/96"), [][4]int{last}},      // NAT64 (RFC 6052)
+	{netip.MustParsePrefix("2002::/16"), [][4]int{{2, 3, 4, 5}}}, // 6to4 (RFC 3056)
+	// NAT64 in ways that only the network itself knows (RFC 8215): with prefixes of 96, 64, 56 or 48 bits
+	{netip.MustParsePrefix("64:ff9b:1::/48"), [][4]int{last, {9, 10, 11, 12}, {7, 9, 10, 11}, {6, 7, 9, 10}}},
+}
+
+var last = [4]int{12, 13, 14, 15}
 
 // Check returns ErrGuarded, with the address, unless it may be connected to.
 func (g *Guard) Check(a netip.Addr, now time.Time) error {
@@ -47,19 +60,34 @@ func (g *Guard) Check(a netip.Addr, now time.Time) error {
 	if slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(plain) || p.Contains(plain.Unmap()) }) {
 		return nil
 	}
-	if forbidden(plain) || forbidden(inner(plain)) || g.isOwn(plain.Unmap(), now) || g.isOwn(inner(plain), now) {
-		return fmt.Errorf("connect to %s: %w", a, ErrGuarded)
+	own, err := g.addresses(now)
+	if err != nil {
+		return fmt.Errorf("connect to %s: find out whether it is of this machine: %w", a, err)
+	}
+	for _, meant := range append(carried(plain), plain) {
+		if forbidden(meant) || slices.Contains(own, meant) {
+			return fmt.Errorf("connect to %s: %w", a, ErrGuarded)
+		}
 	}
 	return nil
 }
 
-// inner returns the IPv4 address that an IPv6 address carries, or the address itself.
-func inner(a netip.Addr) netip.Addr {
-	if a.Is6() && slices.ContainsFunc(embedding, func(p netip.Prefix) bool { return p.Contains(a) }) && !a.IsLoopback() {
+// carried returns the IPv4 addresses that an IPv6 address may carry. Where there are several places for it, one that begins with 0 is
+// none: that much of a place is as a rule behind or before the address.
+func carried(a netip.Addr) []netip.Addr {
+	var found []netip.Addr
+	for _, c := range carriers {
+		if !c.Contains(a) {
+			continue
+		}
 		b := a.As16()
-		return netip.AddrFrom4([4]byte(b[12:]))
+		for _, p := range c.places {
+			if len(c.places) == 1 || b[p[0]] != 0 {
+				found = append(found, netip.AddrFrom4([4]byte{b[p[0]], b[p[1]], b[p[2]], b[p[3]]}))
+			}
+		}
 	}
-	return a
+	return found
 }
 
 func forbidden(a netip.Addr) bool {
@@ -69,21 +97,29 @@ func forbidden(a netip.Addr) bool {
 	case a.Is4() && (a.As4()[0] == 0 || a.As4() == [4]byte{255, 255, 255, 255}): // this network, and everybody on it
 		return true
 	}
-	return slices.Contains(metadata, a)
+	return slices.ContainsFunc(metadata, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// isOwn tells whether the address is of this machine. Where that cannot be found out, no address is.
-func (g *Guard) isOwn(a netip.Addr, now time.Time) bool {
+// addresses returns those of this machine. While they cannot be read, the ones that were read last count.
+func (g *Guard) addresses(now time.Time) ([]netip.Addr, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if now.Sub(g.since) > ownTime {
-		g.own, g.since = g.own[:0], now
-		addrs, _ := net.InterfaceAddrs()
-		for _, n := range addrs {
-			if p, err := netip.ParsePrefix(n.String()); err == nil {
-				g.own = append(g.own, p.Addr().Unmap())
-			}
+	if g.own != nil && now.Sub(g.since) <= ownTime {
+		return g.own, nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		if g.own == nil {
+			return nil, err
+		}
+		return g.own, nil
+	}
+	own := make([]netip.Addr, 0, len(addrs))
+	for _, n := range addrs {
+		if p, err := netip.ParsePrefix(n.String()); err == nil {
+			own = append(own, p.Addr().Unmap())
 		}
 	}
-	return slices.Contains(g.own, a)
+	g.own, g.since = own, now
+	return own, nil
 }
