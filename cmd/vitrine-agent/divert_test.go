@@ -26,7 +26,7 @@ type routed struct {
 	agent, dir             string
 }
 
-// newRouted makes the three, and an origin at ports 8443 and 9443 that answers with the address that it sees.
+// newRouted makes the three, and an origin at ports 8443, 9443 and 15443 that answers with the address that it sees.
 func newRouted(t *testing.T) *routed {
 	t.Helper()
 	r := &routed{agent: buildAgent(t), dir: filepath.Join(t.TempDir(), "gateway")}
@@ -83,7 +83,7 @@ func (r *routed) serve(t *testing.T) {
 events { worker_connections 512; }
 http {
 	access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-	server { listen 8443 ssl; listen 9443 ssl; listen [::]:8443 ssl; ssl_certificate %[2]s; ssl_certificate_key %[3]s; location / { return 200 $remote_addr; } }
+	server { listen 8443 ssl; listen 9443 ssl; listen 15443 ssl; listen [::]:8443 ssl; ssl_certificate %[2]s; ssl_certificate_key %[3]s; location / { return 200 $remote_addr; } }
 }
 `, dir, cert, key)
 	file := filepath.Join(dir, "nginx.conf")
@@ -200,6 +200,7 @@ func (r *routed) expect(t *testing.T, when, address string, inspected bool) *kep
 const (
 	origin4, origin6 = "10.77.2.2:8443", "[fd77:2::2]:8443"
 	outside          = "10.77.2.2:9443"
+	samePort         = "10.77.2.2:15443" // where the gateway listens on its own machine
 )
 
 // TestTransparentGateway switches a gateway on and off on a router, under connections that are open: those that there were stay as they
@@ -208,8 +209,13 @@ func TestTransparentGateway(t *testing.T) {
 	r := newRouted(t)
 	r.configure(t, false, "")
 	before := r.expect(t, "before", origin4, false)
+	same := r.expect(t, "before, at the number of the gateway's port", samePort, false)
 
 	g := r.start(t)
+	if _, seen, err := same.ask(); err != nil || seen != "10.77.1.2" {
+		t.Errorf("a connection from before, at the number of the gateway's port: %q, %v", seen, err)
+	}
+	r.expect(t, "on, at the number of the gateway's port", samePort, false)
 	if _, seen, err := before.ask(); err != nil || seen != "10.77.1.2" {
 		t.Errorf("a connection from before: %q, %v", seen, err)
 	}

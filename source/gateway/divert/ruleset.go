@@ -17,7 +17,8 @@ type ruleset struct {
 	conn  *nftables.Conn
 	port  uint16
 	table *nftables.Table
-	chain *nftables.Chain // for what comes in
+	known *nftables.Chain // for what comes in
+	chain *nftables.Chain // for what of it is no packet of a connection of the gateway
 	pass  *nftables.Chain // for what is forwarded
 }
 
@@ -26,14 +27,19 @@ func (r *ruleset) replace(scopes []Scope, exempt []netip.Prefix) error {
 	r.conn.AddTable(table()) // so that there is one to delete
 	r.conn.DelTable(table())
 	r.table = r.conn.AddTable(table())
-	r.chain = r.conn.AddChain(&nftables.Chain{
-		Name: "divert", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
+	r.chain = r.conn.AddChain(&nftables.Chain{Name: "divert", Table: r.table})
+	r.known = r.conn.AddChain(&nftables.Chain{
+		Name: "known", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
 	})
 	r.pass = r.conn.AddChain(&nftables.Chain{
 		Name: "forward", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
-	// What belongs to a socket of the gateway, of either side, is for it.
-	r.add([]expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Level: 0, Register: 1}, equal([]byte{1})}, setMark(), accept())
+	divert := []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: r.chain.Name}}
+	// What belongs to a connection of the gateway, of either side, is for it. Its listener has no address, and so fits packets to its port
+	// on every host: those are not its own. It is ruled out first, since the kernel cannot tell "wildcard" of a handshake that is under way.
+	r.addTo(r.known, socket(expr.SocketKeyWildcard), divert)
+	r.addTo(r.known, socket(expr.SocketKeyTransparent), setMark(), accept())
+	r.addTo(r.known, divert)
 	// What is for this machine itself stays out of it: the gateway must not lock people out.
 	r.add([]expr.Any{&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}, equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL))}, accept())
 	for _, v := range versions {
@@ -146,6 +152,11 @@ func (r *ruleset) add(parts ...[]expr.Any) { r.addTo(r.chain, parts...) }
 
 func (r *ruleset) addTo(c *nftables.Chain, parts ...[]expr.Any) {
 	r.conn.AddRule(&nftables.Rule{Table: r.table, Chain: c, Exprs: slices.Concat(parts...)})
+}
+
+// socket matches packets for a socket here that has the property.
+func socket(key expr.SocketKey) []expr.Any {
+	return []expr.Any{&expr.Socket{Key: key, Register: 1}, equal([]byte{1})}
 }
 
 // firstPacket matches the first packet of a TCP connection: SYN, and no ACK.
