@@ -350,6 +350,11 @@ func TestQUICIsRefused(t *testing.T) {
 	r.write(t, false, ", allow_quic: true", "")
 	r.reload(t, g, 2)
 	expect("allowed", origin4, quic1, false)
+	refusing := `{id: later, sources: [10.77.1.0/24], destinations: [10.77.0.0/16], destination_ports: [8000/9999]}`
+	r.write(t, false, ", allow_quic: true}, "+strings.TrimSuffix(refusing, "}"), "")
+	r.reload(t, g, 3)
+	expect("allowed by the first scope that fits", origin4, quic1, false)
+	expect("refused by a later one", outside, quic1, true)
 	g.end(t)
 	expect("off", origin6, quic1, false)
 }

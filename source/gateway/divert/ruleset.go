@@ -105,9 +105,6 @@ func (r *ruleset) scope(s Scope, v version) error {
 		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(r.port)},
 		&expr.TProxy{Family: v.family, TableFamily: unix.NFPROTO_INET, RegPort: 1},
 	}, setMark(), accept())
-	if !s.RefuseQUIC {
-		return nil
-	}
 	if m, err = r.match(s, v); err != nil { // an anonymous set belongs to one rule
 		return err
 	}
@@ -115,7 +112,11 @@ func (r *ruleset) scope(s Scope, v version) error {
 	if err != nil {
 		return err
 	}
-	r.addTo(r.pass, v.only(), quic, m, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}})
+	fate := accept() // later scopes, which may refuse, do not count
+	if s.RefuseQUIC {
+		fate = []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}}
+	}
+	r.addTo(r.pass, v.only(), quic, m, fate)
 	return nil
 }
 
