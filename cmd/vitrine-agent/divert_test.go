@@ -267,7 +267,7 @@ func (r *routed) reload(t *testing.T, g *running, n int) {
 	eventually(t, "the rules are in force", func() bool { return strings.Count(g.stderr.String(), "rules changed") == n })
 }
 
-// TestKilledGatewayIsOutOfTheWay kills a gateway: its rules are there, and do nothing. The next one takes them over.
+// TestKilledGatewayIsOutOfTheWay kills a gateway: its rules are there, and divert nothing. The next one takes them over.
 func TestKilledGatewayIsOutOfTheWay(t *testing.T) {
 	r := newRouted(t)
 	r.configure(t, false, "")

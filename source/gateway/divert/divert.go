@@ -3,7 +3,8 @@
 // or TLS.
 //
 // Only the first packet of a connection is ever diverted, so connections that there are already stay as they are. Where nobody
-// listens, the rules do nothing: when the gateway dies, connections go their way as if it had not been there.
+// listens, no TCP connection is diverted: when the gateway dies, they go their way as if it had not been there. New QUIC
+// connections are refused as before, until the rules are removed.
 package divert
 
 import (
