@@ -250,6 +250,12 @@ func TestTransparentGateway(t *testing.T) {
 	if n := strings.Count(printed, `"kind":"http"`); n != 3 {
 		t.Errorf("%d requests were told, want 3: %s", n, printed)
 	}
+	r.expectNothingLeft(t)
+}
+
+// expectNothingLeft looks for what gateways add to the routing.
+func (r *routed) expectNothingLeft(t *testing.T) {
+	t.Helper()
 	for _, args := range [][]string{{"rule"}, {"-6", "rule"}, {"route", "show", "table", "all"}, {"-6", "route", "show", "table", "all"}} {
 		out, err := exec.Command("ip", append([]string{"-n", r.router.Name}, args...)...).CombinedOutput()
 		if err != nil || strings.Contains(string(out), "30324") || strings.Contains(string(out), "0x7674") {
@@ -267,7 +273,8 @@ func (r *routed) reload(t *testing.T, g *running, n int) {
 	eventually(t, "the rules are in force", func() bool { return strings.Count(g.stderr.String(), "rules changed") == n })
 }
 
-// TestKilledGatewayIsOutOfTheWay kills a gateway: its rules are there, and divert nothing. The next one takes them over.
+// TestKilledGatewayIsOutOfTheWay kills a gateway: its rules are there, and divert nothing. The next one takes them over, and removes
+// them, whatever its own rules are.
 func TestKilledGatewayIsOutOfTheWay(t *testing.T) {
 	r := newRouted(t)
 	r.configure(t, false, "")
@@ -281,8 +288,15 @@ func TestKilledGatewayIsOutOfTheWay(t *testing.T) {
 	r.expect(t, "killed", origin6, false)
 	g = r.start(t)
 	r.expect(t, "on again", origin4, true)
+	if err := g.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = g.cmd.Wait() // it was killed
+	r.configure(t, true, "")
+	g = r.start(t)
 	g.end(t)
 	r.expect(t, "off", origin4, false)
+	r.expectNothingLeft(t)
 }
 
 // The first bytes of datagrams: of QUIC connections that begin, of one that goes on, and of something else.

@@ -34,7 +34,6 @@ type Ports struct{ First, Last uint16 }
 // Diverter is what the kernel knows of one gateway. Its methods need CAP_NET_ADMIN, and are not to be called at once.
 type Diverter struct {
 	port uint16 // where the gateway listens
-	six  bool   // there is a route for IPv6 too
 }
 
 // New returns a Diverter to the port, which has changed nothing yet.
@@ -53,11 +52,10 @@ func (d *Diverter) Apply(scopes []Scope, exempt []netip.Prefix) error {
 	if err := d.route(netlink.FAMILY_V4); err != nil {
 		return err
 	}
-	if !d.six && slices.ContainsFunc(scopes, func(s Scope) bool { return slices.ContainsFunc(s.Destinations, is6) }) {
+	if slices.ContainsFunc(scopes, func(s Scope) bool { return slices.ContainsFunc(s.Destinations, is6) }) {
 		if err := d.route(netlink.FAMILY_V6); err != nil {
 			return err
 		}
-		d.six = true
 	}
 	c, err := nftables.New()
 	if err != nil {
@@ -72,7 +70,7 @@ func (d *Diverter) Apply(scopes []Scope, exempt []netip.Prefix) error {
 	return nil
 }
 
-// Remove takes everything out of the kernel.
+// Remove takes everything out of the kernel, also what an earlier gateway left there.
 func (d *Diverter) Remove() error {
 	c, err := nftables.New()
 	if err != nil {
@@ -82,9 +80,6 @@ func (d *Diverter) Remove() error {
 	c.DelTable(t)
 	errs := []error{c.Flush()}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		if family == netlink.FAMILY_V6 && !d.six {
-			break
-		}
 		rule, route, err := routing(family)
 		if err == nil {
 			err = errors.Join(missing(netlink.RuleDel(rule)), missing(netlink.RouteDel(route)))
@@ -133,9 +128,9 @@ func routing(family int) (*netlink.Rule, *netlink.Route, error) {
 	}, nil
 }
 
-// missing takes what is not there for deleted.
+// missing takes what is not there for deleted, also where the kernel has no IPv6.
 func missing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
 	}
 	return err
