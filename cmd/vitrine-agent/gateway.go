@@ -230,7 +230,7 @@ func printGatewayStats(out io.Writer, s gateway.Stats) {
 		name string
 		n    uint64
 	}{
-		{"clients refused", s.Refused}, {"origins unreachable", s.Unreachable}, {"addresses guarded", s.Guarded}, {"addresses blocked", s.Blocked},
+		{"clients refused", s.Refused}, {"origins unreachable", s.Unreachable}, {"addresses guarded", s.Guarded}, {"connections blocked", s.Blocked},
 		{"beyond the limit", s.OverCapacity}, {"errors of accept", s.AcceptErrors}, {"panics", s.Panics},
 	} {
 		if l.n > 0 {
