@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -10,7 +9,7 @@ import (
 const (
 	maxGrowth   = 2.2
 	linearRuns  = 7
-	linearTries = 5
+	linearTries = 16
 )
 
 // Linear fails the test if run takes more than 2.2 times as long for 2*size as for size. Choose a size that takes some
@@ -25,7 +24,7 @@ func Linear(t testing.TB, size int, run func(size int)) {
 			once = append(once, timed(func() { run(size) }))
 			twice = append(twice, timed(func() { run(2 * size) }))
 		}
-		growth = float64(median(twice)) / float64(median(once))
+		growth = float64(Median(twice)) / float64(max(Median(once), 1))
 		if growth <= maxGrowth {
 			return
 		}
@@ -37,9 +36,4 @@ func timed(f func()) time.Duration {
 	start := time.Now()
 	f()
 	return time.Since(start)
-}
-
-func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return max(d[len(d)/2], 1)
 }

@@ -18,7 +18,7 @@ const (
 	enough   = 4 * time.Millisecond   // a shorter run says nothing
 	patience = 400 * time.Millisecond // a run that takes this long is told once
 	runs     = 5                      // of which the shortest counts
-	attempts = 4                      // before noise of the machine is no longer an excuse
+	attempts = 16                     // before noise of the machine is no longer an excuse
 )
 
 // Linear checks that twice the input costs at most 2.2 times as much, in pieces of 1 and of 16,384 bytes. conversation
