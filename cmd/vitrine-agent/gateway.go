@@ -116,15 +116,16 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	if port := cfg.Listen.Transparent; port > 0 {
 		diverter = divert.New(port)
 	}
+	group := run.New(ctx)
+	w.stop = group.Stop
+	output := newSpill(w)
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
-		Origin: w.origin(), Emit: func(e *event.Event) { w.write(e.Record()) }, Log: log,
+		Origin: w.origin(), Emit: output.emit, Log: log,
 	})
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
 	defer signal.Stop(asked)
-	group := run.New(ctx)
-	w.stop = group.Stop
 	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, sink) })
 	group.Go("rules", func(ctx context.Context) error {
 		if err := cfg.divert(diverter); err != nil {
@@ -136,12 +137,11 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 		reload(ctx, asked, load, g, diverter, log)
 		return nil
 	})
-	group.Go("output", w.flush)
 	err = group.Wait()
 	if diverter != nil { // only now: until then the rules carry the resets of connections
 		err = errors.Join(err, diverter.Remove())
 	}
-	return g.Stats(), errors.Join(err, w.end())
+	return g.Stats(), errors.Join(err, output.end(w, log))
 }
 
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.

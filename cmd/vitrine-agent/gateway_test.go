@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -206,5 +207,44 @@ func TestDocumentedGatewayConfiguration(t *testing.T) {
 	out, errs, status := command(t, agent, "gateway", "--config", in("gateway.yaml"), "--check-config")
 	if status != 0 || !strings.Contains(out, "policy office, scope web, enabled: 12 of the quota") || !strings.Contains(out, "1 block and 1 bypass rules") {
 		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+}
+
+// TestGatewayOutputNobodyReads has more events than a pipe holds: connections go on, and the gateway ends when it is asked to.
+func TestGatewayOutputNobodyReads(t *testing.T) {
+	agent, server := buildProgram(t), serveTLS(t)
+	dir, proxy := trial(t, agent, server, "")
+	copyTo(t, filepath.Join(dir, "ca.pem"), filepath.Join(dir, "server.pem"))
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	r := &running{cmd: exec.Command(agent, "gateway", "--config", filepath.Join(dir, "gateway.yaml"), "-o", "json")}
+	r.cmd.Stdout, r.cmd.Stderr = write, &r.stderr
+	start(t, r.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(r.stderr.String(), "clients may connect") })
+	for range 3 {
+		ask := []string{"-skf", "--max-time", "20", "-x", "http://" + proxy}
+		for range 100 {
+			ask = append(ask, "-o", os.DevNull, "https://"+server+"/unread")
+		}
+		if _, errs, status := command(t, "curl", ask...); status != 0 {
+			t.Fatalf("curl: status %d: %s; %s", status, errs, r.stderr.String())
+		}
+	}
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- r.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(r.stderr.String(), "nobody reads the output") {
+			t.Errorf("it ends with %v: %s", err, r.stderr.String())
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("it does not end")
 	}
 }

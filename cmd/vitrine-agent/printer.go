@@ -69,13 +69,34 @@ func (w *printer) flush(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			w.mu.Lock()
-			if w.dirty && w.failed == nil {
-				w.dirty = false
-				w.fail(w.out.Flush())
-			}
-			w.mu.Unlock()
+			w.handOn()
 		}
+	}
+}
+
+// drain writes events until there will be no more, and hands them on.
+func (w *printer) drain(events <-chan *event.Record) {
+	t := time.NewTicker(flushTime)
+	defer t.Stop()
+	for {
+		select {
+		case r, more := <-events:
+			if !more {
+				return
+			}
+			w.write(r)
+		case <-t.C:
+			w.handOn()
+		}
+	}
+}
+
+func (w *printer) handOn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dirty && w.failed == nil {
+		w.dirty = false
+		w.fail(w.out.Flush())
 	}
 }
 
