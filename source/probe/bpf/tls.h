@@ -184,21 +184,28 @@ static __always_inline void omit(void *ctx, struct record *head, u32 reason, u64
 		lose(LOSS_NOTICE, 1);
 }
 
+// position_of returns where the position of a direction is. Old kernels forget the bounds of a number that the compiler puts by, and don't
+// know those of ^: they are made anew here.
+static __always_inline u64 *position_of(struct handle *h, u64 direction)
+{
+	asm volatile("" : "+r"(direction));
+	direction &= 1;
+	return &h->position[direction];
+}
+
 // due fills in the head of what is left of a call's result, and returns how much that is: 0 if the filter leaves the connection out.
 static __always_inline u64 due(struct call *call, const struct handle_key *key, struct handle *h, struct record *head)
 {
-	u64 left = call->result - call->sent, in = call->direction & 1, out = in ^ 1;
+	u64 left = call->result - call->sent;
 
-	asm volatile("" : "+r"(out)); // old kernels don't know the bounds of ^, and the compiler does
-	out &= 1;
 	head->kind = KIND_DATA;
 	head->process = key->process;
 	head->direction = call->direction;
 	head->handle = h->id;
-	head->position[0] = h->position[in];
-	head->position[1] = h->position[out];
+	head->position[0] = *position_of(h, call->direction);
+	head->position[1] = *position_of(h, call->direction ^ 1);
 	if (call->flags & CALL_ASK && bpf_map_lookup_elem(&muted, &head->handle)) {
-		h->position[in] += left;
+		*position_of(h, call->direction) += left;
 		return 0;
 	}
 	head->time = bpf_ktime_get_ns();
@@ -222,7 +229,7 @@ static __always_inline void tell_short(void *ctx, struct call *call, const struc
 
 	if (n == 0 || n > CHUNK)
 		return;
-	h->position[call->direction & 1] += n;
+	*position_of(h, call->direction) += n;
 	send_rest(ctx, &head, buffer, shorten(n));
 }
 
@@ -234,18 +241,18 @@ static __always_inline void tell_short(void *ctx, struct call *call, const struc
 static __always_inline u64 tell(void *ctx, struct call *call, const struct handle_key *key, struct handle *h, u64 buffer)
 {
 	struct record head = {};
-	u64 left = due(call, key, h, &head), in = call->direction & 1;
+	u64 left = due(call, key, h, &head);
 
 	if (left == 0)
 		return 0;
 	if (call->flags & CALL_FILE) {
 		omit(ctx, &head, LOSS_FILE, left);
-		h->position[in] += left;
+		*position_of(h, call->direction) += left;
 		return 0;
 	}
 	if (shorten(left) < left) {
 		send_rest(ctx, &head, buffer + call->sent, HEAD);
-		h->position[in] += left;
+		*position_of(h, call->direction) += left;
 		return 0;
 	}
 	unroll_in_old_kernels
@@ -264,10 +271,10 @@ static __always_inline u64 tell(void *ctx, struct call *call, const struct handl
 		call->sent += left;
 		left = 0;
 	}
-	h->position[in] = head.position[0];
+	*position_of(h, call->direction) = head.position[0];
 	if (left && ++call->runs == RUNS) {
 		omit(ctx, &head, LOSS_LONG, left);
-		h->position[in] += left;
+		*position_of(h, call->direction) += left;
 		return 0;
 	}
 	return left;

@@ -163,7 +163,13 @@ static __always_inline struct scratch *claim(void)
 	return 0;
 }
 
-#define read_user(to, n, from) ((s64)(from) < 0 ? -1 : bpf_probe_read(to, n, from)) // the kernel's own memory is nobody's plaintext
+// is_kernels tells an address of the kernel's own: that memory is nobody's plaintext.
+static __always_inline int is_kernels(u64 address)
+{
+	return (s64)address < 0;
+}
+
+#define read_user(to, n, from) (is_kernels((u64)(from)) ? -1 : bpf_probe_read(to, n, from))
 #define read_text(to, n, from) bpf_probe_read_str(to, n, from)
 
 static __always_inline int plain_notice(void *ctx, struct record *head, int urgent)
@@ -178,24 +184,33 @@ static __always_inline int notice(void *ctx, const struct record *head, const st
 	return bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, &r, sizeof(r)) ? -1 : 0;
 }
 
+// bounded gives the verifier the bounds of n, which is at most CHUNK, where they are needed: old kernels forget those of a number that the
+// compiler puts by.
+static __always_inline u64 bounded(u64 n)
+{
+	asm volatile("" : "+r"(n));
+	n &= 2 * CHUNK - 1;
+	return n > CHUNK ? CHUNK : n;
+}
+
 static __always_inline int send_rest(void *ctx, struct record *head, u64 from, u64 n)
 {
 	struct scratch *s;
 	int lost = -1;
 
+	if (is_kernels(from)) {
+		lose(LOSS_FAULT, n);
+		return -1;
+	}
 	if (n == 0 || n > CHUNK || !(s = claim())) {
 		lose(LOSS_FULL, n);
 		return -1;
 	}
 	head->length = n;
 	__builtin_memcpy(&s->head, head, sizeof(*head));
-	asm volatile("" : "+r"(n)); // as in send_in
-	n &= 2 * CHUNK - 1;
-	if (n > CHUNK)
-		n = CHUNK;
-	if (read_user(s->more, n, (void *)from))
+	if (bpf_probe_read(s->more, bounded(n), (void *)from))
 		lose(LOSS_FAULT, n);
-	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + n))
+	else if (bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, s, sizeof(s->head) + bounded(n)))
 		lose(LOSS_FULL, n);
 	else
 		lost = 0;

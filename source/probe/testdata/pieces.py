@@ -93,8 +93,8 @@ def ask(url, file):
     body = open(file, "rb").read() if file else b""
     head = f"{'PUT' if file else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     connection.send(head.encode())
-    for start in range(0, len(body), 5 << 20):
-        connection.send(body[start : start + (5 << 20)])
+    for start in range(0, len(body), 2 << 20):
+        connection.send(body[start : start + (2 << 20)])
         time.sleep(0.2)
     answer = bytearray()
     while text := connection.receive():
