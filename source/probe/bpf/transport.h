@@ -32,7 +32,7 @@ static __always_inline u64 wakeup(void)
 // others, and programs do not pay for copies that come to nothing.
 static __always_inline int crowded(void)
 {
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING / 2;
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > RING - RING / 8;
 }
 
 // plain_notice sends a head alone.
