@@ -118,10 +118,10 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	}
 	group := run.New(ctx)
 	w.stop = group.Stop
-	output := newSpill(w)
+	events := newSpill(w)
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
-		Origin: w.origin(), Emit: output.emit, Log: log,
+		Origin: w.origin(), Emit: events.emit, Log: log,
 	})
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
@@ -141,7 +141,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	if diverter != nil { // only now: until then the rules carry the resets of connections
 		err = errors.Join(err, diverter.Remove())
 	}
-	return g.Stats(), errors.Join(err, output.end(w, log))
+	return g.Stats(), errors.Join(err, events.end(w, log))
 }
 
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.

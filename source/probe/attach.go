@@ -179,32 +179,44 @@ func (s *scanner) hook(l *library) bool {
 // refilter puts hooks where a new filter wants some, and takes them out where it wants none. Valid iff mu is held.
 func (s *scanner) refilter() {
 	s.hookAll()
-	var all attachment
-	left := map[int]bool{}
+	var unwanted []*library
 	for _, l := range s.files {
-		if l.hooks == nil || s.wanted(l) {
+		if !s.wanted(l) {
+			unwanted = append(unwanted, l)
+		}
+	}
+	s.unhook(unwanted...)
+}
+
+// unhook takes the hooks out of files, side by side: the kernel waits for each. Calls that wait meanwhile would never be seen to end, so what
+// the kernel remembers of their processes goes too. Valid iff mu is held.
+func (s *scanner) unhook(files ...*library) {
+	var all attachment
+	users := map[int]bool{}
+	for _, l := range files {
+		if l.hooks == nil {
 			continue
 		}
 		all = append(all, l.hooks...)
 		l.hooks = nil
 		for pid := range l.users {
-			left[pid] = true
+			users[pid] = true
 		}
 	}
 	if err := all.detach(); err != nil {
 		s.log.Warn("hooks were not taken out cleanly", "err", err)
 	}
-	if err := s.kernel.forgetProcesses(left); err != nil {
-		s.log.Warn("the kernel still knows calls of programs that are left out", "err", err)
+	if len(users) == 0 {
+		return
+	}
+	if err := s.kernel.forgetProcesses(users); err != nil {
+		s.log.Warn("the kernel still knows calls of programs without hooks", "err", err)
 	}
 }
 
 // release takes the hooks out of a file and closes it. Valid iff mu is held.
 func (s *scanner) release(l *library) {
-	if err := l.hooks.detach(); err != nil {
-		s.log.Warn("hooks were not taken out cleanly", "path", l.path, "err", err)
-	}
-	l.hooks = nil
+	s.unhook(l)
 	l.file.Close()
 	l.file = nil
 }
