@@ -129,23 +129,23 @@ func FuzzLoaderConfiguration(f *testing.F) {
 func TestLinearTime(t *testing.T) {
 	for name, tc := range map[string]struct {
 		line func(i int) string
-		read func(text []byte)
+		read func(text string)
 	}{
-		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i%999+1) }, func(text []byte) { _, _ = parseMaps(bytes.NewReader(text)) }},
+		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i%999+1) }, func(text string) { _, _ = parseMaps(strings.NewReader(text)) }},
 		"sockets": {func(i int) string {
 			return fmt.Sprintf("%d: 0100007F:%04X 0100007F:0050 01 0 0 0 0 0 %d", i, i%65536, i)
-		}, func(text []byte) { _ = parseSockets(bytes.NewReader(text), nil, func(socketRow) bool { return true }) }},
-		"parts": {func(int) string { return "/docker-" }, func(text []byte) { _ = parseGroup(strings.ReplaceAll(string(text), "\n", "")) }},
+		}, func(text string) { _ = parseSockets(strings.NewReader(text), nil, func(socketRow) bool { return true }) }},
+		"parts": {func(int) string { return "/docker-" }, func(text string) { _ = parseGroup(text) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const lines = 8_000
-			var text bytes.Buffer
+			var text strings.Builder
 			var ends []int
 			for i := range 2 * lines {
 				fmt.Fprintln(&text, tc.line(i))
 				ends = append(ends, text.Len())
 			}
-			testkit.Linear(t, lines, func(n int) { tc.read(text.Bytes()[:ends[n-1]]) })
+			testkit.Linear(t, lines, func(n int) { tc.read(text.String()[:ends[n-1]]) })
 		})
 	}
 }
