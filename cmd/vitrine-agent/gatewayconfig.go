@@ -15,6 +15,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
@@ -56,6 +57,8 @@ type trustConfig struct {
 
 type gatewayLimits struct {
 	Connections int           `yaml:"connections" doc:"open at once; beyond it, new ones are closed"`
+	PerClient   int           `yaml:"per_client" doc:"open at once of one client: an IPv4 address, or an IPv6 network of 64 bits"`
+	Inspected   int           `yaml:"inspected" doc:"looked into at once; beyond it, cases.over_capacity decides about new ones"`
 	Handshake   time.Duration `yaml:"handshake" doc:"from a client's connection to the end of the handshakes"`
 	Idle        time.Duration `yaml:"idle" doc:"how long a connection may be silent"`
 }
@@ -66,10 +69,14 @@ type holdConfig struct {
 	Open  bool          `yaml:"open" doc:"at a limit forward what is held; else end the connection"`
 }
 
+func (l gatewayLimits) admission() admission.Limits {
+	return admission.Limits{Conns: l.Connections, PerClient: l.PerClient, Inspected: l.Inspected, Greetings: admission.Default.Greetings}
+}
+
 func defaultGatewayConfig() *gatewayConfig {
 	return &gatewayConfig{
 		Trust:  trustConfig{System: true},
-		Limits: gatewayLimits{gateway.DefaultConns, gateway.DefaultHandshake, gateway.DefaultIdle},
+		Limits: gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
 		Hold:   holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
 	}
 }
@@ -83,7 +90,7 @@ func (c *gatewayConfig) Validate() error {
 		return errors.New("authorities must have one at least; \"vitrine-agent gateway trial-ca\" makes one")
 	case !c.Trust.System && len(c.Trust.Roots) == 0:
 		return errors.New("trust.system or trust.roots is needed: no server would be trusted")
-	case c.Limits.Connections < 1 || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
+	case c.Limits.admission().Validate() != nil || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
 		return errors.New("limits and hold must be more than 0")
 	}
 	for _, a := range []string{c.Listen.Connect, c.Listen.SOCKS5} {
@@ -292,7 +299,7 @@ func ports(list []policy.Ports) (out []divert.Ports) {
 func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener) gateway.Config {
 	return gateway.Config{
 		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: origin.NewJudge(p.roots), Guard: &origin.Guard{Allow: p.allow},
-		Hold:  gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
-		Conns: c.Limits.Connections, Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
+		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
+		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
 	}
 }

@@ -55,7 +55,7 @@ func (s *session) inspect(ctx context.Context) {
 		return
 	}
 	s.tell(flow.DecryptedYes, "")
-	s.first.buf = nil
+	s.takeFirst()
 	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
 	s.plaintext()
 }

@@ -161,6 +161,7 @@ func (c *Cases) validate() error {
 		{"unsupported", c.Unsupported, []Choice{Bypass, Block}},
 		{"no_name", c.NoName, []Choice{Inspect, Bypass, Block}},
 		{"not_tls", c.NotTLS, []Choice{Inspect, Bypass, Block}},
+		{"over_capacity", c.OverCapacity, []Choice{Bypass, Block}},
 	} {
 		if k.got != ByDefault && !slices.Contains(k.allowed, k.got) {
 			return fmt.Errorf("cases.%s is %q: want one of %q", k.name, k.got, k.allowed)

@@ -35,6 +35,9 @@ func Compile(r Rules) (*Table, error) {
 	return t, nil
 }
 
+// BlocksNames reports whether a name may decide that a connection is blocked.
+func (t *Table) BlocksNames() bool { return len(t.block.exact)+len(t.block.below) > 0 }
+
 // Authorities are the names that policies sign with, besides the first one's, which is empty.
 func (t *Table) Authorities() (names []string) {
 	for _, p := range t.policies {
@@ -59,7 +62,7 @@ func (s Scope) Complete() Scope {
 // complete fills in the defaults.
 func (c Cases) complete() Cases {
 	for choice, byDefault := range map[*Choice]Choice{
-		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.NotTLS: Inspect,
+		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.NotTLS: Inspect, &c.OverCapacity: Bypass,
 	} {
 		if *choice == ByDefault {
 			*choice = byDefault
