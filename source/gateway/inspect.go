@@ -111,7 +111,7 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	c := tls.Client(front.Prefixed(s.server, s.banner), &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
-		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, NextProtos: o.alpn,
+		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
 		ClientSessionCache: s.gateway.sessions,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -108,7 +109,7 @@ func (s *session) listen() {
 		defer close(quiet)
 		b := make([]byte, 1<<10)
 		n, _ := s.server.Read(b) // an error will be met again
-		if s.banner = b[:n]; s.greeted() {
+		if s.banner = bytes.Clone(b[:n]); s.greeted() {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}()
