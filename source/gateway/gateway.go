@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
 	Guard *origin.Guard
+	Pins  *pin.Table // which clients accept no certificate but a server's own; nil: one that begins empty
 	Hold  Hold
 	// Conns is how many connections may be open at once; beyond it, new ones are closed.
 	Conns int
@@ -76,7 +78,7 @@ type Gateway struct {
 	// sessions is shared by all connections: what is resumed is judged anew.
 	sessions sessionCache
 	tickets  tickets
-	asking   memory // origins that asked for a client certificate
+	asking   origin.Asking // origins that asked for a client certificate
 	slots    chan struct{}
 	stats    counters
 	rules    atomic.Pointer[policy.Table]
@@ -94,6 +96,9 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 		return nil, errors.New("rules, judge and guard are needed")
 	case cfg.Conns < 1 || cfg.Handshake <= 0 || cfg.Idle <= 0 || cfg.Hold.Bytes < 1 || cfg.Hold.Time <= 0:
 		return nil, errors.New("every limit must be more than 0")
+	}
+	if cfg.Pins == nil {
+		cfg.Pins = pin.New(pin.Config{})
 	}
 	g := &Gateway{
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),

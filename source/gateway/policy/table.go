@@ -59,7 +59,7 @@ func (s Scope) Complete() Scope {
 // complete fills in the defaults.
 func (c Cases) complete() Cases {
 	for choice, byDefault := range map[*Choice]Choice{
-		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.NotTLS: Inspect,
+		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.Pinned: Bypass, &c.NotTLS: Inspect,
 	} {
 		if *choice == ByDefault {
 			*choice = byDefault
