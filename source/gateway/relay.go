@@ -83,6 +83,9 @@ func (r *relay) abort(dir flow.Direction, err error) {
 		p := *s.conn.Policy
 		p.Action = flow.Block
 		s.conn.Policy = &p
+	} else if dir == flow.ToClient && r.look && says(err, renegotiation) {
+		s.gateway.asking.Add(s.asker(), time.Now()) // the next connection is the client's own
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromInspection, Reason: flow.ClientCertificate}
 	}
 	s.mu.Unlock()
 	for _, e := range r.ends {
