@@ -1,6 +1,6 @@
 // Package origin stands for the servers that clients want to reach: which of them the gateway may connect to, and what is wrong with
-// the certificates that they show. Addresses and chains of certificates go in, judgements come out. It connects to nobody, and knows
-// nothing of clients and policies.
+// the certificates that they show. Addresses and chains of certificates go in, judgements come out. It connects to nobody but where
+// certificates say that more about them is to be had, and knows nothing of clients and policies.
 package origin
 
 import (
@@ -57,7 +57,7 @@ var last = [4]int{12, 13, 14, 15}
 // Check returns ErrGuarded, with the address, unless it may be connected to.
 func (g *Guard) Check(a netip.Addr, now time.Time) error {
 	plain := a.WithZone("")
-	if slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(plain) || p.Contains(plain.Unmap()) }) {
+	if g.allows(plain) {
 		return nil
 	}
 	own, err := g.addresses(now)
@@ -70,6 +70,21 @@ func (g *Guard) Check(a netip.Addr, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// checkPublic is Check for what strangers have the gateway connect to: no address of a private network either.
+func (g *Guard) checkPublic(a netip.Addr, now time.Time) error {
+	plain := a.WithZone("")
+	private := slices.ContainsFunc(append(carried(plain), plain), netip.Addr.IsPrivate)
+	if private && !g.allows(plain) {
+		return fmt.Errorf("connect to %s: %w", a, ErrGuarded)
+	}
+	return g.Check(a, now)
+}
+
+// allows tells whether the address is an exception.
+func (g *Guard) allows(plain netip.Addr) bool {
+	return slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(plain) || p.Contains(plain.Unmap()) })
 }
 
 // carried returns the IPv4 addresses that an IPv6 address may carry. Where there are several places for it, one that begins with 0 is
