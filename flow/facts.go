@@ -14,7 +14,7 @@ type TLS struct {
 	JA4            string       `json:"ja4,omitempty" doc:"JA4 fingerprint of the ClientHello"`
 	Resumed        bool         `json:"resumed,omitempty" doc:"The session was resumed"`
 	Certificate    *Certificate `json:"certificate,omitempty" doc:"The server's certificate, where it was seen"`
-	Fault          Fault        `json:"certificate_fault,omitempty" enum:"expired,not_yet_valid,wrong_name,wrong_usage,self_signed,untrusted,revoked,no_staple" doc:"What is wrong with the server's certificate, where the gateway has judged it"`
+	Fault          Fault        `json:"certificate_fault,omitempty" enum:"expired,not_yet_valid,wrong_name,wrong_usage,self_signed,untrusted,revoked,revocation_unknown,no_staple" doc:"What is wrong with the server's certificate, where the gateway has judged it"`
 	PlaintextBytes uint64       `json:"plaintext_bytes,omitempty" doc:"Application data that was decrypted"`
 	LostBytes      uint64       `json:"lost_bytes,omitempty" doc:"Application data that was seen but not decrypted"`
 }
@@ -35,15 +35,16 @@ type Certificate struct {
 type Fault string
 
 const (
-	NoFault     Fault = ""
-	Revoked     Fault = "revoked"       // the server itself brings the proof
-	NoStaple    Fault = "no_staple"     // it must bring proof that it is not revoked, and does not (RFC 7633)
-	SelfSigned  Fault = "self_signed"   // by its own key, and not trusted for itself
-	Untrusted   Fault = "untrusted"     // no chain to a trusted root, or one that breaks its rules or has too short a key
-	WrongUsage  Fault = "wrong_usage"   // not for servers
-	Expired     Fault = "expired"       // at this time
-	NotYetValid Fault = "not_yet_valid" // at this time
-	WrongName   Fault = "wrong_name"    // of another server
+	NoFault           Fault = ""
+	Revoked           Fault = "revoked"            // by its issuer, or one above it is
+	RevocationUnknown Fault = "revocation_unknown" // who could tell does not answer, and the gateway insists
+	NoStaple          Fault = "no_staple"          // it must bring proof that it is not revoked, and does not (RFC 7633)
+	SelfSigned        Fault = "self_signed"        // by its own key, and not trusted for itself
+	Untrusted         Fault = "untrusted"          // no chain to a trusted root, or one that breaks its rules or has too short a key
+	WrongUsage        Fault = "wrong_usage"        // not for servers
+	Expired           Fault = "expired"            // at this time
+	NotYetValid       Fault = "not_yet_valid"      // at this time
+	WrongName         Fault = "wrong_name"         // of another server
 )
 
 // Decryption says whether and how plaintext was had, and if not, why.
@@ -102,6 +103,7 @@ const (
 	ClientRefused     Reason = "client_refused"     // the client does not accept the gateway's certificate
 	ClientFailed      Reason = "client_failed"      // the client ended the handshake for another reason
 	OverCapacity      Reason = "over_capacity"      // as many connections as may be were looked into already
+	Pinned            Reason = "pinned"             // the client accepts no certificate but the server's own
 	EncryptedHello    Reason = "ech_required"       // the client tries again without encrypting its ClientHello
 )
 

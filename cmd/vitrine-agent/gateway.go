@@ -108,7 +108,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	if err != nil {
 		return stats, err
 	}
-	g, err := gateway.New(cfg.gateway(parts, listeners), log)
+	g, err := gateway.New(cfg.gateway(parts, listeners, log), log)
 	if err != nil {
 		return stats, err
 	}
@@ -127,6 +127,12 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	signal.Notify(asked, syscall.SIGHUP)
 	defer signal.Stop(asked)
 	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, sink) })
+	if parts.learnt != "" {
+		group.Go("pins", func(ctx context.Context) error {
+			keepPins(ctx, parts.learnt, parts.pins, log)
+			return nil
+		})
+	}
 	group.Go("rules", func(ctx context.Context) error {
 		if err := cfg.divert(diverter); err != nil {
 			return err

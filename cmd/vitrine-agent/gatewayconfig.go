@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
@@ -20,6 +22,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -32,6 +35,7 @@ type gatewayConfig struct {
 	Allow       []string          `yaml:"allow" doc:"CIDRs that may be connected to though they are of this machine, of the link or of metadata services"`
 	Limits      gatewayLimits     `yaml:"limits"`
 	Hold        holdConfig        `yaml:"hold"`
+	Pins        pinsConfig        `yaml:"pins"`
 	Rules       policy.Rules      `yaml:"rules"`
 }
 
@@ -53,6 +57,9 @@ type authorityConfig struct {
 type trustConfig struct {
 	System bool     `yaml:"system" doc:"trust servers that this machine trusts"`
 	Roots  []string `yaml:"roots" doc:"PEM files of further authorities that servers may have their certificates of"`
+	// Complete and Revocation have the gateway connect to where certificates point.
+	Complete   bool              `yaml:"complete" doc:"fetch intermediate certificates that servers do not send"`
+	Revocation origin.Revocation `yaml:"revocation" doc:"off; stapled: by what servers bring; soft: by OCSP and revocation lists too, good if those do not answer; hard: bad then"`
 }
 
 type gatewayLimits struct {
@@ -75,9 +82,10 @@ func (l gatewayLimits) admission() admission.Limits {
 
 func defaultGatewayConfig() *gatewayConfig {
 	return &gatewayConfig{
-		Trust:  trustConfig{System: true},
+		Trust:  trustConfig{System: true, Complete: true, Revocation: origin.Soft},
 		Limits: gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
 		Hold:   holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
+		Pins:   defaultPins(),
 	}
 }
 
@@ -90,7 +98,12 @@ func (c *gatewayConfig) Validate() error {
 		return errors.New("authorities must have one at least; \"vitrine-agent gateway trial-ca\" makes one")
 	case !c.Trust.System && len(c.Trust.Roots) == 0:
 		return errors.New("trust.system or trust.roots is needed: no server would be trusted")
+	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
+		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
 	case c.Limits.admission().Validate() != nil || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
+	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
+		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
+	case c.Limits.Connections < 1 || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
 		return errors.New("limits and hold must be more than 0")
 	}
 	for _, a := range []string{c.Listen.Connect, c.Listen.SOCKS5} {
@@ -98,7 +111,7 @@ func (c *gatewayConfig) Validate() error {
 			return fmt.Errorf("listen must be address:port: %w", err)
 		}
 	}
-	return nil
+	return c.Pins.validate()
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -107,6 +120,8 @@ type gatewayParts struct {
 	mints       map[string]*authority.Mint // by name, and the first by the empty one too
 	rules       *policy.Table
 	users       *front.Users // nil: everybody
+	pins        *pin.Table
+	learnt      string // the file that keeps them, if there is one
 	roots       *x509.CertPool
 	allow       []netip.Prefix
 }
@@ -140,6 +155,10 @@ func (c *gatewayConfig) open(file string, now time.Time) (*gatewayParts, error) 
 			return nil, fmt.Errorf("allow: %q is no CIDR: %w", text, err)
 		}
 		p.allow = append(p.allow, prefix.Masked())
+	}
+	p.learnt = beside(dir, c.Pins.Learnt)
+	if p.pins, err = openPins(c.Pins, p.learnt, now); err != nil {
+		return nil, err
 	}
 	p.roots, err = c.Trust.open(dir)
 	return p, err
@@ -296,9 +315,11 @@ func ports(list []policy.Ports) (out []divert.Ports) {
 	return out
 }
 
-func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener) gateway.Config {
+func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener, log *slog.Logger) gateway.Config {
+	guard := &origin.Guard{Allow: p.allow}
+	judge := origin.NewOnline(p.roots, origin.Online{Guard: guard, Complete: c.Trust.Complete, Revocation: c.Trust.Revocation}, log)
 	return gateway.Config{
-		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: origin.NewJudge(p.roots), Guard: &origin.Guard{Allow: p.allow},
+		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: judge, Guard: guard, Pins: p.pins,
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
 		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
 	}

@@ -13,9 +13,14 @@ import (
 	"encoding/asn1"
 	"flag"
 	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +28,9 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -35,11 +43,57 @@ type badOrigin struct {
 	staple []byte
 	// sees are the classes of errors that clients may find through the gateway besides the one that they find without.
 	sees string
+	// completed says that the gateway fetches what clients lack, so that they find nothing wrong any more.
+	completed bool
+}
+
+// published is a web server with lists, responses and certificates that certificates point to.
+type published struct {
+	url   string
+	mu    sync.Mutex
+	pages map[string][]byte
+}
+
+func publish(t testing.TB) *published {
+	t.Helper()
+	p := &published{pages: map[string][]byte{}}
+	s := httptest.NewServer(p)
+	t.Cleanup(s.Close)
+	p.url = s.URL
+	return p
+}
+
+// ServeHTTP answers with the page of the path.
+func (p *published) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = w.Write(p.pages[r.URL.Path])
+}
+
+// put has a page answered, and returns its address.
+func (p *published) put(path string, b []byte) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pages[path] = b
+	return []string{p.url + path}
+}
+
+// list makes a revocation list of the issuer's.
+func list(t testing.TB, issuer *identity, revoked ...*identity) []byte {
+	t.Helper()
+	l := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour)}
+	for _, r := range revoked {
+		l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: r.cert.SerialNumber, RevocationTime: time.Now().Add(-time.Hour)})
+	}
+	b, err := x509.CreateRevocationList(rand.Reader, l, issuer.cert, issuer.key)
+	check(t, err)
+	return b
 }
 
 // badOrigins makes the table. Each is for shop.example and localhost, unless that is what is wrong.
 func badOrigins(t testing.TB, public *identity) []badOrigin {
 	t.Helper()
+	web := publish(t)
 	ca := func(name string, parent *identity, change func(*x509.Certificate)) *identity {
 		return issue(t, parent, newECDSA(t), func(c *x509.Certificate) {
 			c.Subject, c.IsCA, c.KeyUsage, c.ExtKeyUsage = pkix.Name{CommonName: name}, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil
@@ -77,6 +131,22 @@ func badOrigins(t testing.TB, public *identity) []badOrigin {
 		check(t, err)
 		return r
 	}
+	at := func(path string) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.CRLDistributionPoints = web.put(path, nil) }
+	}
+	lister := ca("Lister", public, same)
+	listed, unlisted := leaf(lister, at("/lister")), leaf(lister, at("/lister"))
+	web.put("/lister", list(t, lister, listed))
+	badSub := ca("Bad Sub", lister, at("/above"))
+	web.put("/above", list(t, lister, badSub))
+	answered := leaf(public, func(c *x509.Certificate) { c.OCSPServer = web.put("/answer", nil) })
+	web.put("/answer", staple(answered, ocsp.Revoked))
+	told := leaf(sub, func(c *x509.Certificate) { c.IssuingCertificateURL = web.put("/sub", sub.cert.Raw) })
+	forged := leaf(public, must)
+	byServer, err := ocsp.CreateResponse(public.cert, healthy.cert, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: forged.cert.SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour), Certificate: healthy.cert,
+	}, healthy.key)
+	check(t, err)
 	return []badOrigin{
 		{name: "good", chain: []*identity{leaf(public, same)}},
 		{name: "good, by a sub-CA", chain: []*identity{leaf(sub, same), sub}},
@@ -90,6 +160,8 @@ func badOrigins(t testing.TB, public *identity) []badOrigin {
 		{name: "good, RSA 4096", chain: []*identity{withKey(t, public, newKey(t, 4096))}},
 		{name: "good, P-384", chain: []*identity{withKey(t, public, newCurve(t, elliptic.P384()))}},
 		{name: "good, with the staple that it demands", chain: []*identity{healthy}, staple: staple(healthy, ocsp.Good)},
+		{name: "good, by its issuer's list", chain: []*identity{unlisted, lister}},
+		{name: "incomplete chain, the rest of which is published", chain: []*identity{told}, completed: true},
 		{name: "expired", fault: flow.Expired, chain: []*identity{leaf(public, old)}},
 		{name: "not valid yet", fault: flow.NotYetValid, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })}},
 		{name: "wrong host", fault: flow.WrongName, chain: []*identity{leaf(public, func(c *x509.Certificate) { c.DNSNames = []string{"bank.example"} })}},
@@ -110,6 +182,10 @@ func badOrigins(t testing.TB, public *identity) []badOrigin {
 		{name: "RSA 1024", fault: flow.Untrusted, chain: []*identity{withKey(t, public, short)}, sees: "untrusted"},
 		{name: "RSA 1024, a sub-CA's", fault: flow.Untrusted, chain: []*identity{leaf(weakSub, same), weakSub}, sees: "untrusted"},
 		{name: "revoked, by its staple", fault: flow.Revoked, chain: []*identity{revoked}, staple: staple(revoked, ocsp.Revoked), sees: "untrusted"},
+		{name: "revoked, by its issuer's list", fault: flow.Revoked, chain: []*identity{listed, lister}, sees: "untrusted"},
+		{name: "revoked, by its issuer's responder", fault: flow.Revoked, chain: []*identity{answered}, sees: "untrusted"},
+		{name: "revoked, a sub-CA", fault: flow.Revoked, chain: []*identity{leaf(badSub, same), badSub, lister}, sees: "untrusted"},
+		{name: "with the staple that another server has signed", fault: flow.NoStaple, chain: []*identity{forged}, staple: byServer, sees: "untrusted"},
 		{name: "without the staple that it demands", fault: flow.NoStaple, chain: []*identity{leaf(public, must)}, sees: "untrusted"},
 	}
 }
@@ -164,16 +240,20 @@ func classOf(t testing.TB, text string) string {
 // TestBadOrigins compares what clients find with the gateway and without: the same class of error for the same fault, or, where
 // the fault is in what the gateway cannot mimic, that nobody trusts the issuer. A bad origin never looks good.
 func TestBadOrigins(t *testing.T) {
-	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
-	strict := newWorld(t, options{rules: inspectAll(policy.Cases{BadCertificate: policy.Block}), public: w.public})
-	public, _ := w.public.files(t, t.TempDir())
+	public := newRoot(t, "Public CA", newECDSA(t))
+	online := func(c *gateway.Config) {
+		c.Judge = origin.NewOnline(public.pool(), origin.Online{Guard: c.Guard, Complete: true, Revocation: origin.Soft}, testkit.Logger(t))
+	}
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), public: public, config: online})
+	strict := newWorld(t, options{rules: inspectAll(policy.Cases{BadCertificate: policy.Block}), public: public, config: online})
+	trusted, _ := public.files(t, t.TempDir())
 	private, _ := w.private.files(t, t.TempDir())
 	clients := []struct {
 		name string
 		ask  func(t testing.TB, address string, through bool) string
 	}{
 		{"curl", func(t testing.TB, address string, through bool) string {
-			args := []string{"-sS", "--http1.1", "--max-time", "10", "--cacert", public, "https://localhost:" + port(address) + "/"}
+			args := []string{"-sS", "--http1.1", "--max-time", "10", "--cacert", trusted, "https://localhost:" + port(address) + "/"}
 			if through {
 				args = append(args, "-x", "http://"+w.proxy, "--cacert", private)
 			}
@@ -191,7 +271,13 @@ func TestBadOrigins(t *testing.T) {
 			if err != nil {
 				return err.Error()
 			}
-			c.Close()
+			defer c.Close()
+			if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil { // who says nothing has refused
+				return err.Error()
+			}
+			if _, err := io.ReadAll(c); err != nil {
+				return err.Error()
+			}
 			return "fine"
 		}},
 	}
@@ -207,6 +293,7 @@ func TestBadOrigins(t *testing.T) {
 			switch {
 			case with == without && (o.fault == "") == (with == "fine"):
 			case o.fault != "" && o.sees != "" && with == o.sees:
+			case o.completed && without == "untrusted" && with == "fine":
 			default:
 				t.Errorf("%s: %s finds %q without the gateway and %q with it", o.name, c.name, without, with)
 			}

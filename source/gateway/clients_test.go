@@ -40,14 +40,8 @@ http {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}); err == nil {
-			c.Close()
-			return address
-		} else if time.Now().After(end) {
-			t.Fatalf("nginx does not answer: %v", err)
-		}
-	}
+	awaitServer(t, address)
+	return address
 }
 
 // awaitHTTP checks the next request that was told.

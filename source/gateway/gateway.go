@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
+	Pins  *pin.Table    // which clients accept no certificate but a server's own; nil: one that begins empty
 	Hold  Hold
 	// Limits are what may be open at once. Beyond them, new connections are closed, or not looked into.
 	Limits admission.Limits
@@ -76,7 +78,7 @@ type Gateway struct {
 	// sessions is shared by all connections: what is resumed is judged anew.
 	sessions sessionCache
 	tickets  tickets
-	asking   memory // origins that asked for a client certificate
+	asking   origin.Asking // origins that asked for a client certificate
 	desk     *admission.Desk
 	stats    counters
 	rules    atomic.Pointer[policy.Table]
@@ -97,6 +99,9 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 	}
 	for _, l := range cfg.Listeners {
 		cfg.Guard.Never = append(cfg.Guard.Never, addrPort(l.Addr()))
+	}
+	if cfg.Pins == nil {
+		cfg.Pins = pin.New(pin.Config{})
 	}
 	g := &Gateway{
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),

@@ -419,7 +419,7 @@ func TestServerSpeaksFirst(t *testing.T) {
 // TestLimits has clients that are too slow, too silent, and too many.
 func TestLimits(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), config: func(c *gateway.Config) {
-		c.Handshake, c.Idle, c.Limits.Conns = 2*time.Second, 300*time.Millisecond, 2
+		c.Handshake, c.Idle, c.Limits.Conns = 2*time.Second, 2*time.Second, 2
 	}})
 	address, _ := w.shop(t, nil)
 	silent, err := net.Dial("tcp", w.proxy)
@@ -448,7 +448,7 @@ func TestLimits(t *testing.T) {
 	c, err := w.handshake(t, address, w.client())
 	check(t, err)
 	for range 10 { // longer than each may be silent
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 		echo(t, c, "x")
 	}
 	if _, err := c.Read(make([]byte, 1)); err == nil {

@@ -42,6 +42,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -160,6 +161,7 @@ func write(t testing.TB, dir, name string, b []byte) string {
 // world is a gateway that runs, the public authority that origins have their certificates of, and the one that clients trust.
 type world struct {
 	*gateway.Gateway
+	pins            *pin.Table
 	public, private *identity
 	proxy, socks    string // addresses of the front ends
 
@@ -192,7 +194,7 @@ type options struct {
 // newWorld runs a gateway until the test ends.
 func newWorld(t testing.TB, o options) *world {
 	t.Helper()
-	w := &world{public: o.public, private: o.private, changed: make(chan struct{})}
+	w := &world{pins: pin.New(pin.Config{}), public: o.public, private: o.private, changed: make(chan struct{})}
 	if w.public == nil {
 		w.public = newRoot(t, "Public CA", newECDSA(t))
 	}
@@ -215,7 +217,7 @@ func newWorld(t testing.TB, o options) *world {
 	w.proxy, w.socks = proxy.Addr().String(), socks.Addr().String()
 	cfg := gateway.Config{
 		Listeners: []gateway.Listener{{Listener: proxy, Front: front.Connect(o.users)}, {Listener: socks, Front: front.SOCKS5(o.users)}},
-		Rules:     rules, Mints: map[string]*authority.Mint{"": mint}, Judge: origin.NewJudge(w.public.pool()), Guard: &origin.Guard{},
+		Rules:     rules, Mints: map[string]*authority.Mint{"": mint}, Judge: origin.NewJudge(w.public.pool()), Guard: &origin.Guard{}, Pins: w.pins,
 		Hold: gateway.DefaultHold, Limits: admission.Limits{Conns: 100, PerClient: 100, Inspected: 100, Greetings: 1 << 20}, Handshake: patience, Idle: time.Minute, Seed: flow.NewSeed(),
 	}
 	if !o.guarded {

@@ -6,13 +6,18 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"sync"
+	"io"
+	"net/netip"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
+	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -27,7 +32,7 @@ func (s *session) inspect(ctx context.Context) {
 	server, err := s.shakeWithOrigin(offered)
 	switch {
 	case errors.Is(err, errAsked):
-		s.gateway.asking.add(s.asker(), time.Now())
+		s.gateway.asking.Add(s.asker(), time.Now())
 		s.hangUp()
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
 		return
@@ -51,10 +56,12 @@ func (s *session) inspect(ctx context.Context) {
 		if code, ok := s.client.openAlert(); ok && why == flow.ClientFailed {
 			why = refusal(fmt.Errorf("remote error: %w", tls.AlertError(code)))
 		}
+		s.learn(why, err)
 		s.fail(why, err)
 		return
 	}
 	s.tell(flow.DecryptedYes, "")
+	s.shaken = time.Now()
 	s.takeFirst()
 	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
 	s.plaintext()
@@ -70,35 +77,8 @@ func (s *session) fail(why flow.Reason, err error) {
 }
 
 // asker is the origin, as others will ask for it.
-func (s *session) asker() asker { return asker{s.conn.Tuple.Server.String(), s.name()} }
-
-// memory remembers who asked for client certificates, for a time.
-type memory struct {
-	mu    sync.Mutex
-	until map[asker]time.Time
-}
-
-// asker is an origin, by the address and by the name that it was asked for.
-type asker struct{ address, name string }
-
-const (
-	maxAskers = 10_000
-	askerTime = time.Hour
-)
-
-func (m *memory) add(a asker, now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.until == nil || len(m.until) >= maxAskers {
-		m.until = map[asker]time.Time{}
-	}
-	m.until[a] = now.Add(askerTime)
-}
-
-func (m *memory) has(a asker, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return now.Before(m.until[a])
+func (s *session) asker() origin.Asker {
+	return origin.Asker{Address: s.conn.Tuple.Server.String(), Name: s.name()}
 }
 
 // errAsked stops the handshake with an origin that wants a client certificate: only the client can prove that it has one, and only
@@ -138,16 +118,16 @@ func (s *session) judge(state *tls.ConnectionState) {
 
 // shakeWithClient answers the client as the origin has answered: with its version, its application protocol, and a certificate that
 // says the same.
-func (s *session) shakeWithClient(origin *tls.ConnectionState) (*tls.Conn, error) {
-	g, leaf := s.gateway, origin.PeerCertificates[0]
+func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error) {
+	g, leaf := s.gateway, server.PeerCertificates[0]
 	cfg := &tls.Config{
-		MinVersion: origin.Version, MaxVersion: origin.Version, CipherSuites: suites,
+		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.leaf(leaf, keyType(s.first.hello, origin.Version))
+			return s.leaf(leaf, keyType(s.first.hello, server.Version))
 		},
 	}
-	if origin.NegotiatedProtocol != "" {
-		cfg.NextProtos = []string{origin.NegotiatedProtocol}
+	if server.NegotiatedProtocol != "" {
+		cfg.NextProtos = []string{server.NegotiatedProtocol}
 	}
 	g.tickets.bind(cfg, leaf.Raw, s.facts.Fault, time.Now())
 	c := tls.Server(front.Prefixed(s.client, s.first.buf), cfg)
@@ -160,8 +140,8 @@ func (s *session) shakeWithClient(origin *tls.ConnectionState) (*tls.Conn, error
 	return c, nil
 }
 
-func (s *session) leaf(origin *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
-	return s.gateway.cfg.Mints[s.decision.Authority].Leaf(origin, s.facts.Fault, t)
+func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
+	return s.gateway.cfg.Mints[s.decision.Authority].Leaf(like, s.facts.Fault, t)
 }
 
 // refusal is the reason of a handshake that failed at the client's side.
@@ -173,6 +153,41 @@ func refusal(err error) flow.Reason {
 		return flow.ClientRefused
 	}
 	return flow.ClientFailed
+}
+
+// early is how soon a client ends a connection in which it does not like the certificate. Browsers keep those that they have made in
+// advance for longer.
+const early = 3 * time.Second
+
+// learn has others profit from how the client has left before its first byte. Where the certificate was bad, it did well.
+func (s *session) learn(why flow.Reason, err error) {
+	what := pin.Refused
+	switch gone := err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET); {
+	case s.facts.Fault != flow.NoFault || s.otherName():
+		return
+	case why == flow.ClientFailed && gone:
+		what = pin.Closed
+	case why != flow.ClientRefused:
+		return
+	}
+	s.gateway.cfg.Pins.Refuse(s.conn.Tuple.Client.IP, s.pinned(), what, time.Now())
+}
+
+// pinned is the server as its clients' pins are kept.
+func (s *session) pinned() pin.Server {
+	t := s.conn.Tuple.Server
+	return pin.Server{Name: s.name(), Address: netip.AddrPortFrom(t.IP, t.Port)}
+}
+
+// isPinned tells whether the client accepts no certificate but the server's own.
+func (s *session) isPinned() bool {
+	return !s.otherName() && s.gateway.cfg.Pins.Pinned(s.conn.Tuple.Client.IP, s.pinned(), time.Now())
+}
+
+// otherName tells whether the client has asked the proxy for another name than the server. Then nothing is learnt of either, or it could
+// have one bypassed by way of the other.
+func (s *session) otherName() bool {
+	return !isAddress(s.request.Host) && !strings.EqualFold(s.request.Host, s.name())
 }
 
 // plaintext notes how much was seen, at the end. Nothing else runs any more.

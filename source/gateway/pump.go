@@ -135,6 +135,9 @@ func (p *pump) release() error {
 
 // end hands on the end of the direction.
 func (p *pump) end(finish func() error) error {
+	if p.dir == flow.ToClient {
+		p.relay.left.Store(true)
+	}
 	if err := p.release(); err != nil {
 		return err
 	}

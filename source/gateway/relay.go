@@ -34,6 +34,7 @@ type relay struct {
 	look    bool // the Stream is asked before anything is forwarded
 	ends    [2]end
 	active  atomic.Int64 // when anything was read last, in Unix nanoseconds
+	left    atomic.Bool  // the origin has ended its direction
 }
 
 func (s *session) relay(client, server end, look bool) {
@@ -56,6 +57,9 @@ func (r *relay) pump(dir flow.Direction) {
 	err := errPanic
 	defer func() {
 		p.shrink()
+		if dir == flow.ToServer && r.look {
+			r.session.parted(err, r.left.Load())
+		}
 		if err != nil {
 			r.abort(dir, err)
 		}
@@ -77,8 +81,9 @@ func (r *relay) abort(dir flow.Direction, err error) {
 		p := *s.conn.Policy
 		p.Action = flow.Block
 		s.conn.Policy = &p
-	} else if dir == flow.ToServer && r.look {
-		s.refused(err)
+	} else if dir == flow.ToClient && r.look && says(err, renegotiation) {
+		s.gateway.asking.Add(s.asker(), time.Now()) // the next connection is the client's own
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromInspection, Reason: flow.ClientCertificate}
 	}
 	s.mu.Unlock()
 	for _, e := range r.ends {
@@ -90,15 +95,31 @@ func (r *relay) abort(dir flow.Direction, err error) {
 func (s *session) look(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if dir == flow.ToServer && s.seen[dir] == 0 && s.conn.TLS != nil && s.facts.Fault == flow.NoFault {
+		s.gateway.cfg.Pins.Accept(s.conn.Tuple.Client.IP, s.pinned(), at)
+	}
 	s.seen[dir] += uint64(len(b))
 	s.count()
 	return s.stream.Data(dir, at, b)
 }
 
-// refused notes what a client has said with its first record behind the handshake, when it refuses what it has agreed to there: of TLS
-// 1.3, or by a judgement of its own. Valid iff mu is held.
-func (s *session) refused(err error) {
-	if why := refusal(err); why != flow.ClientFailed && s.seen[flow.ToServer] == 0 && s.conn.TLS != nil {
-		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: why}
+// parted notes how a client of TLS has ended its direction, if it has said nothing before: so it refuses what it has agreed to in the
+// handshake, of TLS 1.3, or by a judgement of its own. An error is why the direction was cut off. Where the origin has left first, the
+// client merely follows.
+func (s *session) parted(err error, left bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn.TLS == nil || s.seen[flow.ToServer] > 0 {
+		return
 	}
+	why := flow.ClientFailed
+	if err != nil {
+		why = refusal(err)
+	}
+	if why != flow.ClientFailed {
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: why}
+	} else if left || s.seen[flow.ToClient] > 0 || time.Since(s.shaken) > early {
+		return
+	}
+	s.learn(why, err)
 }

@@ -29,7 +29,8 @@ type session struct {
 	banner  []byte      // what the server said before, on this connection
 
 	decision policy.Decision
-	facts    flow.TLS // empty without first.hello
+	facts    flow.TLS  // empty without first.hello
+	shaken   time.Time // when the client has taken the gateway's certificate, so far
 
 	mu     sync.Mutex // guards what follows: the contract of source.Stream
 	conn   *flow.Conn
@@ -223,8 +224,10 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, "", cases.NotTLS)
 	case s.first.hello != nil && s.name() == "" && cases.NoName != policy.Inspect:
 		s.instead(ctx, flow.NoServerName, cases.NoName)
-	case s.first.hello != nil && s.gateway.asking.has(s.asker(), time.Now()):
+	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()):
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
+	case s.first.hello != nil && cases.Pinned != policy.Inspect && s.isPinned():
+		s.instead(ctx, flow.Pinned, cases.Pinned)
 	case !s.gateway.desk.Inspect():
 		s.instead(ctx, flow.OverCapacity, cases.OverCapacity)
 	default:

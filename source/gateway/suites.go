@@ -91,6 +91,8 @@ var (
 	}
 	// distrust is what clients say to a certificate that they don't accept.
 	distrust = []string{"unknown certificate authority", "bad certificate", "unknown certificate", "expired certificate", "unsupported certificate", "revoked certificate", "access denied"}
+	// renegotiation is what crypto/tls says when a server wants another handshake later in the connection: as a rule, for a client certificate.
+	renegotiation = "local error: tls: no renegotiation"
 	// reluctance is what a client says that has meant the ClientHello inside the one that was answered.
 	reluctance = "encrypted client hello required"
 )

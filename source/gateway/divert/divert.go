@@ -8,6 +8,7 @@
 package divert
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+	sockets "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -57,11 +59,11 @@ func (d *Diverter) Apply(scopes []Scope, exempt []netip.Prefix) error {
 			return err
 		}
 	}
-	c, err := nftables.New()
+	c, err := open()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
-	if err := (&ruleset{conn: c, port: d.port}).replace(scopes, exempt); err != nil {
+	if err := (&ruleset{conn: c, port: d.port, sets: map[[sha256.Size]byte]*nftables.Set{}}).replace(scopes, exempt); err != nil {
 		return err
 	}
 	if err := c.Flush(); err != nil {
@@ -72,9 +74,9 @@ func (d *Diverter) Apply(scopes []Scope, exempt []netip.Prefix) error {
 
 // Remove takes everything out of the kernel, also what an earlier gateway left there.
 func (d *Diverter) Remove() error {
-	c, err := nftables.New()
+	c, err := open()
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return err
 	}
 	t := c.AddTable(table()) // so that there is one to delete
 	c.DelTable(t)
@@ -90,6 +92,20 @@ func (d *Diverter) Remove() error {
 		return fmt.Errorf("remove the gateway's rules: %w", err)
 	}
 	return nil
+}
+
+// maxTransaction bounds in bytes what the kernel is told in one step, and what it answers: more than the largest rules take.
+const maxTransaction = 256 << 20
+
+// open returns a way to change nftables in one step, however many rules there are.
+func open() (*nftables.Conn, error) {
+	c, err := nftables.New(nftables.WithSockOptions(func(c *sockets.Conn) error {
+		return errors.Join(c.SetWriteBuffer(maxTransaction), c.SetReadBuffer(maxTransaction))
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("open nftables: %w", err)
+	}
+	return c, nil
 }
 
 func table() *nftables.Table {

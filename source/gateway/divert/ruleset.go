@@ -1,6 +1,7 @@
 package divert
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -17,9 +18,10 @@ type ruleset struct {
 	conn  *nftables.Conn
 	port  uint16
 	table *nftables.Table
-	known *nftables.Chain // for what comes in
-	chain *nftables.Chain // for what of it is no packet of a connection of the gateway
-	pass  *nftables.Chain // for what is forwarded
+	known *nftables.Chain                     // for what comes in
+	chain *nftables.Chain                     // for what of it is no packet of a connection of the gateway
+	pass  *nftables.Chain                     // for what is forwarded
+	sets  map[[sha256.Size]byte]*nftables.Set // so far, by what is in them
 }
 
 // replace puts the whole table in place of the one before.
@@ -49,9 +51,6 @@ func (r *ruleset) replace(scopes []Scope, exempt []netip.Prefix) error {
 				return err
 			}
 			r.add(v.only(), m, accept())
-			if m, err = r.in(v.destination(), v.address, prefixes(addrs)); err != nil {
-				return err
-			}
 			r.addTo(r.pass, v.only(), m, accept())
 		}
 	}
@@ -105,9 +104,6 @@ func (r *ruleset) scope(s Scope, v version) error {
 		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(r.port)},
 		&expr.TProxy{Family: v.family, TableFamily: unix.NFPROTO_INET, RegPort: 1},
 	}, setMark(), accept())
-	if m, err = r.match(s, v); err != nil { // an anonymous set belongs to one rule
-		return err
-	}
 	quic, err := r.quic()
 	if err != nil {
 		return err
@@ -140,13 +136,41 @@ func (r *ruleset) match(s Scope, v version) ([]expr.Any, error) {
 	return all, nil
 }
 
+// maxElements is how many elements of a set go into one message: it must stay below 64 KiB. Even, so that no range is cut.
+const maxElements = 1000
+
 // in matches what is loaded against a set of ranges.
 func (r *ruleset) in(load expr.Any, kind nftables.SetDatatype, ranges []interval) ([]expr.Any, error) {
-	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, Interval: true, KeyType: kind}
-	if err := r.conn.AddSet(set, elements(ranges)); err != nil {
+	set, err := r.set(kind, elements(ranges))
+	if err != nil {
 		return nil, fmt.Errorf("make set: %w", err)
 	}
 	return []expr.Any{load, &expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID}}, nil
+}
+
+// set returns a set of the elements, one for all rules that need the same.
+func (r *ruleset) set(kind nftables.SetDatatype, all []nftables.SetElement) (*nftables.Set, error) {
+	h := sha256.New()
+	h.Write([]byte(kind.Name))
+	for _, e := range all { // they come in pairs, but for a last one without an end
+		h.Write(e.Key)
+	}
+	key := [sha256.Size]byte(h.Sum(nil))
+	if s := r.sets[key]; s != nil {
+		return s, nil
+	}
+	s := &nftables.Set{Table: r.table, Name: fmt.Sprintf("set%d", len(r.sets)), Interval: true, KeyType: kind}
+	parts := slices.Collect(slices.Chunk(all, maxElements))
+	if err := r.conn.AddSet(s, parts[0]); err != nil {
+		return nil, err
+	}
+	for _, p := range parts[1:] {
+		if err := r.conn.SetAddElements(s, p); err != nil {
+			return nil, err
+		}
+	}
+	r.sets[key] = s
+	return s, nil
 }
 
 func (r *ruleset) add(parts ...[]expr.Any) { r.addTo(r.chain, parts...) }
@@ -172,18 +196,17 @@ func firstPacket() []expr.Any {
 
 // quic matches datagrams with a long header of QUIC version 1 or 2 (RFC 9000 §17.2, RFC 9369): those that connections begin with.
 func (r *ruleset) quic() ([]expr.Any, error) {
-	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, KeyType: nftables.TypeMark}
-	if err := r.conn.AddSet(set, []nftables.SetElement{{Key: []byte{0, 0, 0, 1}}, {Key: []byte{0x6b, 0x33, 0x43, 0xcf}}}); err != nil {
-		return nil, fmt.Errorf("make set: %w", err)
-	}
 	const header, long = 8, 0xc0 // the length of UDP's header, and the bits of a long one
-	return []expr.Any{
+	one, two := []byte{0, 0, 0, 1}, []byte{0x6b, 0x33, 0x43, 0xcf}
+	version, err := r.in(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: header + 1, Len: 4}, nftables.TypeMark, []interval{{one, one}, {two, two}})
+	if err != nil {
+		return nil, err
+	}
+	return append([]expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{unix.IPPROTO_UDP}),
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: header, Len: 1},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{long}, Xor: []byte{0}}, equal([]byte{long}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: header + 1, Len: 4},
-		&expr.Lookup{SourceRegister: 1, SetName: set.Name, SetID: set.ID},
-	}, nil
+	}, version...), nil
 }
 
 // port loads a port of the transport header.

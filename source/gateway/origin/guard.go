@@ -1,6 +1,6 @@
 // Package origin stands for the servers that clients want to reach: which of them the gateway may connect to, and what is wrong with
-// the certificates that they show. Addresses and chains of certificates go in, judgements come out. It connects to nobody, and knows
-// nothing of clients and policies.
+// the certificates that they show. Addresses and chains of certificates go in, judgements come out. It connects to nobody but where
+// certificates say that more about them is to be had, and knows nothing of clients and policies.
 package origin
 
 import (
@@ -66,7 +66,7 @@ func (g *Guard) Check(server netip.AddrPort, now time.Time) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(plain) || p.Contains(plain.Unmap()) }) {
+	if g.allows(plain) {
 		return nil
 	}
 	own, err := g.addresses(now)
@@ -97,6 +97,21 @@ func (g *Guard) apart(server netip.AddrPort, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// checkPublic is Check for what strangers have the gateway connect to: no address of a private network either.
+func (g *Guard) checkPublic(server netip.AddrPort, now time.Time) error {
+	plain := server.Addr().WithZone("")
+	private := slices.ContainsFunc(append(carried(plain), plain), netip.Addr.IsPrivate)
+	if private && !g.allows(plain) {
+		return fmt.Errorf("connect to %s: %w", server, ErrGuarded)
+	}
+	return g.Check(server, now)
+}
+
+// allows tells whether the address is an exception.
+func (g *Guard) allows(plain netip.Addr) bool {
+	return slices.ContainsFunc(g.Allow, func(p netip.Prefix) bool { return p.Contains(plain) || p.Contains(plain.Unmap()) })
 }
 
 // carried returns the IPv4 addresses that an IPv6 address may carry. Where there are several places for it, one that begins with 0 is

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bytes"
+	"context"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -12,14 +13,15 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
 	"github.com/vitrine-ndr/vitrine/flow"
 )
 
 // Judge finds what is wrong with certificates, as a careful client would. It is safe for concurrent use.
 type Judge struct {
-	roots *x509.CertPool
+	roots      *x509.CertPool
+	revocation Revocation
+	missing    *missing      // nil: what servers do not send is missing
+	revoked    *revokedAsker // nil: nobody is asked
 
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]judged // the latest, so that one site's connections cost one verification
@@ -35,9 +37,9 @@ const (
 	knownTime = time.Minute // a certificate that expires is noticed within it
 )
 
-// NewJudge returns a Judge that trusts the roots, or those of the system if they are nil.
+// NewJudge returns a Judge that trusts the roots, or those of the system if they are nil. It asks nobody.
 func NewJudge(roots *x509.CertPool) *Judge {
-	return &Judge{roots: roots, known: map[[sha256.Size]byte]judged{}}
+	return &Judge{roots: roots, revocation: Stapled, known: map[[sha256.Size]byte]judged{}}
 }
 
 // Judge returns the fault of a chain that was sent for a name, with the OCSP response that came with it. An empty name is not
@@ -50,7 +52,12 @@ func (j *Judge) Judge(chain []*x509.Certificate, name string, staple []byte, now
 	if ok && now.Sub(k.at) < knownTime {
 		return k.fault
 	}
-	fault := j.judge(chain, name, staple, now)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	fault, settled := j.judge(ctx, chain, name, staple, now)
+	if !settled { // the next one may know more
+		return fault
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.known) >= maxKnown {
@@ -71,13 +78,13 @@ func fingerprint(chain []*x509.Certificate, name string, staple []byte) [sha256.
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func (j *Judge) judge(chain []*x509.Certificate, name string, staple []byte, now time.Time) flow.Fault {
+// judge is Judge until ctx is done. The fault is settled unless somebody has been asked and has not answered.
+func (j *Judge) judge(ctx context.Context, chain []*x509.Certificate, name string, staple []byte, now time.Time) (fault flow.Fault, settled bool) {
 	leaf := chain[0]
 	o := x509.VerifyOptions{Roots: j.roots, Intermediates: x509.NewCertPool(), CurrentTime: now}
 	for _, c := range chain[1:] {
 		o.Intermediates.AddCert(c)
 	}
-	fault := flow.NoFault
 	switch { // the chain is judged at a time at which the leaf is valid: its dates are a fault of their own
 	case now.After(leaf.NotAfter):
 		fault, o.CurrentTime = flow.Expired, leaf.NotAfter
@@ -85,23 +92,30 @@ func (j *Judge) judge(chain []*x509.Certificate, name string, staple []byte, now
 		fault, o.CurrentTime = flow.NotYetValid, leaf.NotBefore
 	}
 	verified, err := leaf.Verify(o)
+	settled = true
+	if _, stranger := errors.AsType[x509.UnknownAuthorityError](err); stranger && j.missing != nil && !selfSigned(leaf) {
+		asked := j.missing.complete(ctx, chain, o.Intermediates, now)
+		verified, err = leaf.Verify(o)
+		settled = err == nil || !asked
+	}
 	if isUsage(err) && !forServers(leaf) { // where a sub-CA is not for servers, its leaf has nothing to show
 		fault, o.KeyUsages = flow.WrongUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 		verified, err = leaf.Verify(o)
 	}
 	switch {
 	case err != nil && selfSigned(leaf):
-		return flow.SelfSigned
+		return flow.SelfSigned, settled
 	case err != nil || !forHandshakes(leaf) || !slices.ContainsFunc(verified, strong):
-		return flow.Untrusted
+		return flow.Untrusted, settled
 	}
-	if f := revocation(leaf, verified, staple, now); f != flow.NoFault {
-		return f
+	f, settled := j.revocationOf(ctx, verified, staple, now)
+	switch {
+	case f != flow.NoFault:
+		return f, settled
+	case fault == flow.NoFault && name != "" && leaf.VerifyHostname(hostname(name)) != nil:
+		return flow.WrongName, settled
 	}
-	if fault == flow.NoFault && name != "" && leaf.VerifyHostname(hostname(name)) != nil {
-		return flow.WrongName
-	}
-	return fault
+	return fault, settled
 }
 
 func isUsage(err error) bool {
@@ -150,25 +164,63 @@ var (
 	mustStaple    = []byte{0x30, 3, 2, 1, 5}
 )
 
-// revocation judges by what the server itself has brought: the gateway asks nobody.
-func revocation(leaf *x509.Certificate, verified [][]*x509.Certificate, staple []byte, now time.Time) flow.Fault {
-	status := ocsp.Unknown
-	for _, v := range verified {
-		if len(staple) == 0 || len(v) < 2 {
-			break
-		}
-		if r, err := ocsp.ParseResponseForCert(staple, leaf, v[1]); err == nil && !now.Before(r.ThisUpdate) && (r.NextUpdate.IsZero() || now.Before(r.NextUpdate)) {
-			status = r.Status
+// maxChains is how many ways to a root are looked at.
+const maxChains = 4
+
+// revocationOf tells whether every way from the leaf to a root has a revoked certificate: by what the server has brought, and what others answer.
+func (j *Judge) revocationOf(ctx context.Context, verified [][]*x509.Certificate, staple []byte, now time.Time) (fault flow.Fault, settled bool) {
+	leaf, best, brought := verified[0][0], revoked, unknown
+	if j.revocation == Off {
+		return flow.NoFault, true
+	}
+	for _, chain := range verified[:min(maxChains, len(verified))] {
+		own := stapled(staple, chain, now)
+		brought = max(brought, own)
+		if s := j.chainStatus(ctx, chain, own, now); s != revoked {
+			best = s
 			break
 		}
 	}
 	switch {
-	case status == ocsp.Revoked:
-		return flow.Revoked
-	case status != ocsp.Good && demandsStaple(leaf):
-		return flow.NoStaple
+	case brought == revoked || best == revoked:
+		return flow.Revoked, true
+	case brought != good && demandsStaple(leaf):
+		return flow.NoStaple, true
+	case best == unknown && j.revocation == Hard:
+		return flow.RevocationUnknown, false
 	}
-	return flow.NoFault
+	return flow.NoFault, best != unknown
+}
+
+// stapled is what the server itself has brought about its certificate.
+func stapled(staple []byte, chain []*x509.Certificate, now time.Time) status {
+	if len(staple) == 0 || len(chain) < 2 {
+		return unknown
+	}
+	r, err := parseResponse(staple, chain[0], chain[1], now)
+	if err != nil {
+		return unknown
+	}
+	return statusOf(r)
+}
+
+// chainStatus is revoked if one of the chain's certificates is, and unknown if that is not known of one. The root is the business of who trusts it.
+func (j *Judge) chainStatus(ctx context.Context, chain []*x509.Certificate, leaf status, now time.Time) status {
+	if leaf == revoked || j.revoked == nil {
+		return max(leaf, untold)
+	}
+	all := good
+	for i, c := range chain[:len(chain)-1] {
+		s := leaf
+		if i > 0 || s == unknown {
+			s = j.revoked.status(ctx, c, chain[i+1], now)
+		}
+		if s == revoked {
+			return revoked
+		}
+		all = min(all, s)
+	}
+	return all
 }
 
 func demandsStaple(leaf *x509.Certificate) bool {

@@ -160,6 +160,7 @@ func (c *Cases) validate() error {
 		{"client_certificate", c.ClientCertificate, []Choice{Bypass, Block}},
 		{"unsupported", c.Unsupported, []Choice{Bypass, Block}},
 		{"no_name", c.NoName, []Choice{Inspect, Bypass, Block}},
+		{"pinned", c.Pinned, []Choice{Bypass, Inspect, Block}},
 		{"not_tls", c.NotTLS, []Choice{Inspect, Bypass, Block}},
 		{"over_capacity", c.OverCapacity, []Choice{Bypass, Block}},
 	} {

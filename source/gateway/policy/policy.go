@@ -54,6 +54,7 @@ type Cases struct {
 	ClientCertificate Choice `yaml:"client_certificate" doc:"the origin asks for a client certificate: bypass (default) or block"`
 	Unsupported       Choice `yaml:"unsupported" doc:"client and origin agree on nothing that can be inspected: bypass (default) or block"`
 	NoName            Choice `yaml:"no_name" doc:"the client names no server: inspect (default), bypass or block"`
+	Pinned            Choice `yaml:"pinned" doc:"the client accepts no certificate but the origin's own: bypass (default), inspect in vain, or block"`
 	NotTLS            Choice `yaml:"not_tls" doc:"the connection is not TLS: inspect it as it is (default), bypass or block"`
 	OverCapacity      Choice `yaml:"over_capacity" doc:"as many connections as may be are inspected already: bypass (default) or block"`
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,8 +12,16 @@ import (
 // Table answers for one connection after another. It does not change, so that any number of goroutines may use it: other rules
 // are another Table.
 type Table struct {
-	policies      []Policy // enabled ones
+	policies      []Policy      // enabled ones
+	scopes        []policyScope // all of theirs, in order
+	from, to      sides         // of their numbers
 	block, bypass exceptions
+}
+
+// policyScope is a scope of an enabled policy.
+type policyScope struct {
+	policy *Policy
+	scope  *Scope
 }
 
 // Compile checks the rules and makes them fast.
@@ -32,11 +41,29 @@ func Compile(r Rules) (*Table, error) {
 		}
 		t.policies = append(t.policies, p)
 	}
+	t.number()
 	return t, nil
 }
 
 // BlocksNames reports whether a name may decide that a connection is blocked.
 func (t *Table) BlocksNames() bool { return len(t.block.exact)+len(t.block.below) > 0 }
+
+// number makes the scopes quick to find.
+func (t *Table) number() {
+	for i := range t.policies {
+		p := &t.policies[i]
+		for j := range p.Scopes {
+			s, n := &p.Scopes[j], int32(len(t.scopes))
+			t.scopes = append(t.scopes, policyScope{p, s})
+			for _, a := range s.Sources {
+				t.from.add(a, n)
+			}
+			for _, a := range s.Destinations {
+				t.to.add(a, n)
+			}
+		}
+	}
+}
 
 // Authorities are the names that policies sign with, besides the first one's, which is empty.
 func (t *Table) Authorities() (names []string) {
@@ -62,7 +89,7 @@ func (s Scope) Complete() Scope {
 // complete fills in the defaults.
 func (c Cases) complete() Cases {
 	for choice, byDefault := range map[*Choice]Choice{
-		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.NotTLS: Inspect, &c.OverCapacity: Bypass,
+		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.Pinned: Bypass, &c.NotTLS: Inspect, &c.OverCapacity: Bypass,
 	} {
 		if *choice == ByDefault {
 			*choice = byDefault
@@ -100,42 +127,62 @@ func (t *Table) Decide(c Conn) Decision {
 	return d
 }
 
+// find returns the first scope that fits. It looks at those alone that have the address of the side at which fewer have.
 func (t *Table) find(c Conn, server netip.Addr) (*Policy, *Scope) {
 	client := c.Client.Addr().Unmap()
-	for i := range t.policies {
-		p := &t.policies[i]
-		for j := range p.Scopes {
-			s := &p.Scopes[j]
-			if hasPort(s.DestinationPorts, c.Server.Port()) && hasPort(s.SourcePorts, c.Client.Port()) && hasAddr(s.Destinations, server) && hasAddr(s.Sources, client) {
-				return p, s
+	var rooms [2][4][]int32
+	from, n := t.from.lists(client, rooms[0][:0])
+	to, m := t.to.lists(server, rooms[1][:0])
+	few, other := from, to
+	if m < n {
+		few, other = to, from
+	}
+	first := int32(len(t.scopes))
+	for _, list := range few {
+		for _, n := range list {
+			if n >= first {
+				break
+			}
+			s := t.scopes[n].scope
+			if hasPort(s.DestinationPorts, c.Server.Port()) && hasPort(s.SourcePorts, c.Client.Port()) && among(other, n) {
+				first = n
+				break
 			}
 		}
 	}
-	return nil, nil
+	if int(first) == len(t.scopes) {
+		return nil, nil
+	}
+	return t.scopes[first].policy, t.scopes[first].scope
+}
+
+// among tells whether a number is in one of the lists, which are in order.
+func among(lists [][]int32, n int32) bool {
+	return slices.ContainsFunc(lists, func(l []int32) bool {
+		_, found := slices.BinarySearch(l, n)
+		return found
+	})
 }
 
 func hasPort(list []Ports, port uint16) bool {
 	return slices.ContainsFunc(list, func(p Ports) bool { return p.has(port) })
 }
 
-func hasAddr(list []Addresses, a netip.Addr) bool {
-	return slices.ContainsFunc(list, func(p Addresses) bool { return p.Contains(a) })
-}
-
 // exceptions are rules, found by name and by address.
 type exceptions struct {
 	exact, below map[string]string // the ids of rules, by the name, and by what follows "*."
-	addresses    []addressRule
+	addresses    prefixes[rule]
 }
 
-type addressRule struct {
-	Addresses
-	id string
+// rule is one of several, by its number among them and its id.
+type rule struct {
+	number int
+	id     string
 }
 
 func compile(list []Exception) exceptions {
 	e := exceptions{exact: map[string]string{}, below: map[string]string{}}
-	for _, x := range list {
+	for i, x := range list {
 		for _, n := range x.Names {
 			into := e.exact
 			n, wild := strings.CutPrefix(strings.ToLower(n), "*.")
@@ -147,14 +194,16 @@ func compile(list []Exception) exceptions {
 			}
 		}
 		for _, a := range x.Addresses {
-			e.addresses = append(e.addresses, addressRule{a, x.ID})
+			if _, known := e.addresses.notes[a.Masked()]; !known {
+				e.addresses.set(a.Prefix, rule{i, x.ID})
+			}
 		}
 	}
 	return e
 }
 
-// find returns the id of a rule that fits, or an empty string. The name decides before the address, the longer before the
-// shorter.
+// find returns the id of a rule that fits, or an empty string. The name decides before the address, the longer name before the
+// shorter, and of addresses the first rule.
 func (e *exceptions) find(name string, server netip.Addr) string {
 	if id := e.exact[name]; id != "" && name != "" {
 		return id
@@ -164,10 +213,11 @@ func (e *exceptions) find(name string, server netip.Addr) string {
 			return e.below[rest]
 		}
 	}
-	for _, a := range e.addresses {
-		if a.Contains(server) {
-			return a.id
+	first := rule{number: math.MaxInt}
+	e.addresses.each(server, func(r rule) {
+		if r.number < first.number {
+			first = r
 		}
-	}
-	return ""
+	})
+	return first.id
 }

@@ -1952,7 +1952,7 @@ export interface components {
              * @description What is wrong with the server's certificate, where the gateway has judged it
              * @enum {string}
              */
-            certificate_fault?: "expired" | "not_yet_valid" | "wrong_name" | "wrong_usage" | "self_signed" | "untrusted" | "revoked" | "no_staple";
+            certificate_fault?: "expired" | "not_yet_valid" | "wrong_name" | "wrong_usage" | "self_signed" | "untrusted" | "revoked" | "revocation_unknown" | "no_staple";
             /**
              * @description Negotiated cipher suite, IANA name
              * @example TLS_AES_128_GCM_SHA256
