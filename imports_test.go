@@ -40,8 +40,8 @@ var allowed = []struct{ pkg, imports string }{
 	{"rules", ""}, // data
 	{"detect/target", ""},
 	{"detect", "event flow rules detect/target"},
-	{"inspect/page", "event"},
-	{"inspect/line", "flow"}, // frames and bytes, no protocol's meaning
+	{"inspect/page", ""},
+	{"inspect/frames", "flow"},
 	{"inspect", "parse event flow source detect inspect/..."},
 
 	{"enrich", "flow source"},

@@ -98,8 +98,8 @@ type Judge interface {
 	// Asked tells, once for each Begin, that what a request is judged by was seen: all of it, or the first JudgedBody bytes of its body.
 	Asked(body event.Body)
 	// Doubt tells, beside Anomaly, that the client's bytes mean one thing to one reader and another to the next: where one finds the
-	// end of a request, the other may not.
-	Doubt(code string)
+	// end of a request, the other may not. The body is that of the request, nil where its head is not known yet.
+	Doubt(body event.Body, code string)
 }
 
 // JudgedBody is how much of a request's body is judged before the request is answered. It is less than the smallest window that

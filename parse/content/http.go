@@ -65,6 +65,13 @@ func (h *HTTP) ask() {
 	}
 }
 
+// Doubt tells the judge of an anomaly.
+func (h *HTTP) Doubt(code string) {
+	if j := h.out.Judge; j != nil {
+		j.Doubt(h.event, code)
+	}
+}
+
 // askEarly has a request judged whose body is longer than what it is judged by.
 func (h *HTTP) askEarly(m *half) {
 	if h.out.Judge == nil || h.asked || m.message == nil || m.sink.size < parse.JudgedBody {

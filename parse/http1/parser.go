@@ -200,9 +200,18 @@ func (p *parser) note(s *side, code string) {
 	if !slices.Contains(s.noted, code) {
 		s.noted = append(s.noted, code)
 		p.out.Anomaly(code)
-		if j := p.out.Judge; j != nil && s.dir == flow.ToServer && slices.Contains(doubts, code) {
-			j.Doubt(code)
+		if s.dir == flow.ToServer && slices.Contains(doubts, code) {
+			p.doubt(s, code)
 		}
+	}
+}
+
+func (p *parser) doubt(s *side, code string) {
+	switch j := p.out.Judge; {
+	case s.x != nil:
+		s.x.Doubt(code)
+	case j != nil:
+		j.Doubt(nil, code)
 	}
 }
 

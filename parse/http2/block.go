@@ -132,7 +132,6 @@ func (p *parser) endBlock(dir flow.Direction, h *half, k *block) {
 	}
 	for _, code := range m.odd {
 		p.out.Anomaly(code)
-		p.doubt(dir, code)
 	}
 	if k.begin.typ == typePush {
 		p.promise(dir, k, &m)

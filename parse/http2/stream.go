@@ -118,7 +118,7 @@ func (p *parser) pay(s *stream, dir flow.Direction, n int64) {
 	}
 	if s.owed -= n; s.owed < 0 {
 		p.out.Anomaly(lengthMismatch)
-		p.doubt(dir, lengthMismatch)
+		s.http.Doubt(lengthMismatch)
 	}
 }
 
@@ -130,7 +130,7 @@ func (p *parser) owes(s *stream, lines []string) {
 	n, err := strconv.ParseUint(content.List(lines, "content-length"), 10, 63)
 	if err != nil {
 		p.out.Anomaly(lengthMismatch)
-		p.doubt(flow.ToServer, lengthMismatch)
+		s.http.Doubt(lengthMismatch)
 		return
 	}
 	s.owed = int64(n)
@@ -139,10 +139,12 @@ func (p *parser) owes(s *stream, lines []string) {
 // doubts are anomalies of a request that make something else of it where it is passed on in HTTP/1.1.
 var doubts = []string{badHeader, connectionHeader, badPseudoHeader, missingPseudo, lengthMismatch}
 
-// doubt tells of those.
-func (p *parser) doubt(dir flow.Direction, code string) {
-	if j := p.out.Judge; j != nil && dir == flow.ToServer && slices.Contains(doubts, code) {
-		j.Doubt(code)
+// doubt tells of those in a header block of a request.
+func (s *stream) doubt(m *fields) {
+	for _, code := range m.odd {
+		if slices.Contains(doubts, code) {
+			s.http.Doubt(code)
+		}
 	}
 }
 
@@ -211,6 +213,9 @@ func (p *parser) trailers(s *stream, dir flow.Direction, f frame, m *fields) {
 		p.out.Anomaly(badFrame)
 	}
 	s.http.Trailers(dir, m.lines)
+	if dir == flow.ToServer {
+		s.doubt(m)
+	}
 }
 
 func (p *parser) request(s *stream, m *fields) {
@@ -219,7 +224,7 @@ func (p *parser) request(s *stream, m *fields) {
 	missing := !connect && (method == "" || path == "" || !m.has[pseudoScheme]) || connect && authority == ""
 	if missing && !m.lost {
 		p.out.Anomaly(missingPseudo)
-		p.doubt(flow.ToServer, missingPseudo)
+		m.note(missingPseudo)
 	}
 	if m.has[pseudoStatus] || connect && (path != "" || m.has[pseudoScheme]) {
 		p.out.Anomaly(badPseudoHeader)
@@ -239,8 +244,9 @@ func (p *parser) request(s *stream, m *fields) {
 	if m.has[pseudoProtocol] { // what the tunnel carries is worth a line; it has no field of its own
 		lines = append([]string{":protocol: " + m.pseudo[pseudoProtocol]}, lines...)
 	}
-	p.owes(s, m.lines)
 	s.http.Request(method, target, authority, lines)
+	s.doubt(m)
+	p.owes(s, m.lines)
 	s.side[flow.ToServer].headers = true
 }
 
