@@ -42,7 +42,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"detect", "event flow rules detect/target"},
 	{"inspect/page", ""},
 	{"inspect/frames", "flow"},
-	{"inspect", "parse event flow source detect inspect/..."},
+	{"inspect", "parse parse/content event flow source detect inspect/..."},
 
 	{"enrich", "flow source"},
 	{"bus", "event internal/..."},
@@ -62,6 +62,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-store", "internal/..."},
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
+	{"cmd/vitrine/rules", "detect internal/..."},
 	{"cmd/vitrine", "..."},
 }
 

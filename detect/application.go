@@ -69,6 +69,16 @@ func shipped() ([]*application, error) {
 	return all, nil
 }
 
+// Applications are the services that rules can name.
+func Applications() ([]Application, error) {
+	known, err := shipped()
+	out := make([]Application, len(known))
+	for i, a := range known {
+		out[i] = a.Application
+	}
+	return out, err
+}
+
 // readYAML reads a file whose unknown keys are errors.
 func readYAML(files fs.FS, name string, into any) error {
 	text, err := fs.ReadFile(files, name)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
@@ -33,6 +34,7 @@ type gatewayConfig struct {
 	Limits      gatewayLimits     `yaml:"limits"`
 	Hold        holdConfig        `yaml:"hold"`
 	Rules       policy.Rules      `yaml:"rules"`
+	Detection   detectionConfig   `yaml:"detection"`
 }
 
 type listenConfig struct {
@@ -75,9 +77,10 @@ func (l gatewayLimits) admission() admission.Limits {
 
 func defaultGatewayConfig() *gatewayConfig {
 	return &gatewayConfig{
-		Trust:  trustConfig{System: true},
-		Limits: gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
-		Hold:   holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
+		Trust:     trustConfig{System: true},
+		Limits:    gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
+		Hold:      holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
+		Detection: detectionConfig{Doubt: blockIt},
 	}
 }
 
@@ -98,7 +101,7 @@ func (c *gatewayConfig) Validate() error {
 			return fmt.Errorf("listen must be address:port: %w", err)
 		}
 	}
-	return nil
+	return c.Detection.validate()
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -106,7 +109,8 @@ type gatewayParts struct {
 	authorities []*authority.Authority
 	mints       map[string]*authority.Mint // by name, and the first by the empty one too
 	rules       *policy.Table
-	users       *front.Users // nil: everybody
+	engine      *detect.Engine // nil: nothing is judged
+	users       *front.Users   // nil: everybody
 	roots       *x509.CertPool
 	allow       []netip.Prefix
 }
@@ -118,6 +122,9 @@ func (c *gatewayConfig) open(file string, now time.Time) (*gatewayParts, error) 
 	var err error
 	if p.rules, err = policy.Compile(c.Rules); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
+	}
+	if p.engine, err = c.Detection.open(dir); err != nil {
+		return nil, err
 	}
 	for _, a := range c.Authorities {
 		if err := p.addAuthority(a, dir, now); err != nil {
