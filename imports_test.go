@@ -37,7 +37,12 @@ var allowed = []struct{ pkg, imports string }{
 	{"parse/parsetest", "parse event flow"},                                               // the playbook runner
 	{"parse/...", "parse parse/content event flow"},                                       // pure
 	{"source/sourcetest", "source capture store/blob inspect parse/... parse event flow"}, // the contract test
-	{"inspect", "parse event flow source"},
+	{"rules", ""}, // data
+	{"detect/target", ""},
+	{"detect", "event flow rules detect/target"},
+	{"inspect/page", ""},
+	{"inspect/frames", "flow"},
+	{"inspect", "parse parse/content event flow source detect inspect/..."},
 
 	{"enrich", "flow source"},
 	{"bus", "event internal/..."},
@@ -55,8 +60,9 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
-	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
+	{"cmd/vitrine/rules", "detect internal/..."},
 	{"cmd/vitrine", "..."},
 }
 

@@ -24,6 +24,7 @@ const (
 	KindSMTP      Kind = "smtp"      // a mail, or a session that sent none
 	KindFTP       Kind = "ftp"       // an FTP command and its replies
 	KindFTPData   Kind = "ftp_data"  // a transfer in an FTP data connection
+	KindFinding   Kind = "finding"   // a rule fits something
 	KindFile      Kind = "file"      // a file was transferred
 	KindAnomaly   Kind = "anomaly"   // protocol misbehaviour
 	KindUnknown   Kind = "unknown"   // a stream of no known protocol has ended
@@ -31,7 +32,7 @@ const (
 )
 
 // Kinds are all of them, in the order in which people look for them.
-var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindSMTP, KindFTP, KindFTPData, KindFile, KindConn, KindAnomaly, KindUnknown, KindCoverage}
+var Kinds = []Kind{KindHTTP, KindDNS, KindTLS, KindWebSocket, KindSMTP, KindFTP, KindFTPData, KindFile, KindFinding, KindConn, KindAnomaly, KindUnknown, KindCoverage}
 
 // Vantage is the kind of source that an event comes from.
 type Vantage string
@@ -64,5 +65,5 @@ type Event struct {
 	Container *flow.Container
 }
 
-// Body is what the fact is: *HTTP, *DNS, *WebSocket, *SMTP, *FTP, *FTPData, *File, *TLS, *Conn, *Anomaly, *Unknown or *Coverage.
+// Body is what the fact is: *HTTP, *DNS, *WebSocket, *SMTP, *FTP, *FTPData, *File, *Finding, *TLS, *Conn, *Anomaly, *Unknown or *Coverage.
 type Body interface{ Kind() Kind }

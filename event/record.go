@@ -19,7 +19,7 @@ import (
 type Record struct {
 	ID   ID        `json:"id" doc:"Id of the event"`
 	Time time.Time `json:"time" doc:"When it happened"`
-	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,conn,anomaly,unknown,coverage" doc:"What it is"`
+	Kind Kind      `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,finding,conn,anomaly,unknown,coverage" doc:"What it is"`
 	Origin
 
 	ConnID      ID            `json:"conn_id,omitzero" doc:"Id of the connection"`
@@ -44,6 +44,7 @@ type Record struct {
 	FTP       *FTP       `json:"ftp,omitempty"`
 	FTPData   *FTPData   `json:"ftp_data,omitempty"`
 	File      *File      `json:"file,omitempty"`
+	Finding   *Finding   `json:"finding,omitempty"`
 	Conn      *Conn      `json:"conn,omitempty"`
 	Anomaly   *Anomaly   `json:"anomaly,omitempty"`
 	Unknown   *Unknown   `json:"unknown,omitempty"`
@@ -84,6 +85,8 @@ func (r *Record) setBody(b Body) {
 		r.FTPData = b
 	case *File:
 		r.File = b
+	case *Finding:
+		r.Finding = b
 	case *TLS:
 		r.TLS, r.Decryption = b.Facts, b.Decryption
 	case *Conn:

@@ -11,6 +11,7 @@ import (
 // emit is the parser's Output.Emit.
 func (s *stream) emit(body event.Body) {
 	s.emitAs(s.name, body)
+	s.find(body)
 }
 
 // maxAnomalies is how many anomalies one connection may report: hostile bytes must not flood the store.

@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/source"
 )
 
-// Config is what an Inspector needs. All of it is required but Memory and Log.
+// Config is what an Inspector needs. All of it is required but Memory, Log and what is about detection.
 type Config struct {
 	Protocols []parse.Protocol // in the order in which they are tried
 	Unknown   parse.Protocol   // what follows a stream that none of Protocols recognises
@@ -29,6 +30,13 @@ type Config struct {
 	// Emit takes an event. It is called in the goroutine of the source, from several at once, and holds the source up while
 	// it runs. The event is valid until it returns.
 	Emit func(*event.Event)
+	// Detect is whom transactions are judged by, which may change at any time. Nil: nobody.
+	Detect *atomic.Pointer[detect.Engine]
+	// Doubtful lets requests through, where there are rules that block, of which it is not certain where they end, and what follows
+	// when a parser has failed.
+	Doubtful bool
+	// Contact is whom a blocked client is told to ask, or empty.
+	Contact string
 	// Log gets where parsers fail. Nil: nobody is told, they are only counted.
 	Log *slog.Logger
 }

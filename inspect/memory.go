@@ -10,7 +10,11 @@ func (s *stream) charge() {
 			s.left[dir] = nil
 		}
 	}
-	switch size, held := cap(s.left[0])+cap(s.left[1]), s.waits.Held(); {
+	size := cap(s.left[0]) + cap(s.left[1])
+	if s.line != nil {
+		size += cap(s.line.held) + cap(s.line.spare)
+	}
+	switch held := s.waits.Held(); {
 	case size == held:
 	case size < held:
 		s.waits.Give(held - size)

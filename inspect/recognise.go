@@ -80,6 +80,9 @@ func (s *stream) reconsider(dir flow.Direction, b []byte) {
 
 // settle starts the parser and offers it what recognition has kept, in the order in which it was said.
 func (s *stream) settle(p *parse.Protocol) {
+	if s.line != nil && p.Requests && len(s.turns) > 2 {
+		s.line.outOfTurn()
+	}
 	left, gaps, turns := s.left, s.gap, s.turns
 	s.left, s.gap, s.turns = [2][]byte{}, [2]gap{}, nil
 	s.start(p)

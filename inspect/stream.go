@@ -30,6 +30,8 @@ type stream struct {
 	announced *expectation // a connection that this one has announced
 	expected  *expectation // this connection, as another has announced it
 
+	line *line // what decides on forwarding; nil: everything is
+
 	at        time.Time
 	deadline  time.Time // of the current call's decompression; zero until asked for
 	events    uint64

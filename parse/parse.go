@@ -47,6 +47,8 @@ type Protocol struct {
 	// Probe looks at the first bytes of one direction. It is called anew with a longer prefix after a Maybe.
 	Probe func(dir flow.Direction, b []byte) Match
 	New   func(out Output) Parser
+	// Requests says that the parser tells Output.Judge of requests.
+	Requests bool
 }
 
 // Output is where a parser's results go. All functions are set and must be called from within the parser's methods only.
@@ -70,6 +72,8 @@ type Output struct {
 	Exhausted func() bool
 	// Limits bound what a parser keeps.
 	Limits Limits
+	// Judge is told of requests while they can still be kept from the server. Nil: nobody judges. Protocol.Requests says who tells it.
+	Judge Judge
 	// Memory is what the parser takes bytes from that it holds between calls beyond what Limits.Header allows; package content
 	// does so for bodies. All of it is given back at the end of End. Nil: without a bound.
 	Memory *Memory
@@ -84,6 +88,30 @@ type Upgrade struct {
 
 	Conn   flow.ID `json:",omitzero"`  // the connection that announced this one; set by who carries out Expect
 	Detail any     `json:",omitempty"` // for protocols that know each other. Its parser may still be changing it in another goroutine
+}
+
+// Judge is told of requests before they are answered. Its methods are called from within the parser's methods only.
+type Judge interface {
+	// Begin tells that the head of a request is complete; nothing of its body was seen. The body is the one that Emit hands over in the
+	// end, with what is known so far: the parser goes on filling it in once the call has returned.
+	Begin(body event.Body)
+	// Asked tells, once for each Begin, that what a request is judged by was seen: all of it, or the first JudgedBody bytes of its body.
+	Asked(body event.Body)
+	// Doubt tells, beside Anomaly, that the client's bytes mean one thing to one reader and another to the next: where one finds the
+	// end of a request, the other may not. The body is that of the request, nil where its head is not known yet.
+	Doubt(body event.Body, code string)
+}
+
+// JudgedBody is how much of a request's body is judged before the request is answered. It is less than the smallest window that
+// HTTP/2 begins with, 65,535, so that a client can send that much to who has not read any of it.
+const JudgedBody = 32 << 10
+
+// Judged is a Parser that tells a Judge of requests which follow one another in the client's bytes.
+type Judged interface {
+	Parser
+	// Tail tells, of the client's bytes that were offered so far, how many at their end belong to the request that is being read, and how
+	// many to one that Begin has not told of.
+	Tail() (request, unjudged int)
 }
 
 // Listener is where a connection is expected.

@@ -58,7 +58,7 @@ func isContent(f *event.Field) bool {
 	}
 	switch f.Name {
 	case "http.url", "http.referer", "http.request.headers", "http.request.trailers", "http.response.headers", "http.response.trailers",
-		"file.url", "file.name", "websocket.url", "smtp.message.subject", "smtp.message.attachments", "smtp.message.headers", "ftp.argument", "ftp.path", "ftp.reply", "ftp_data.name", "ftp_data.path",
+		"file.url", "file.name", "finding.url", "websocket.url", "smtp.message.subject", "smtp.message.attachments", "smtp.message.headers", "ftp.argument", "ftp.path", "ftp.reply", "ftp_data.name", "ftp_data.path",
 		"process.command_line":
 		return true
 	}

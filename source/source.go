@@ -32,3 +32,23 @@ type Stream interface {
 	// Close ends both directions. The facts of the flow.Conn are final.
 	Close(at time.Time)
 }
+
+// Editor is a Stream that can take a part out of a conversation while the rest goes on. Sources that forward ask for it: then they call
+// Edit in place of Data, and forward what it returns. Its bytes in one direction must be written before it is asked again about that
+// direction; about the other one it may be asked meanwhile, but by one caller at a time.
+type Editor interface {
+	Stream
+	// Edit takes what was said in a direction. b is nil where nothing new was: it asks for what waits to be forwarded there.
+	Edit(dir flow.Direction, at time.Time, b []byte) Edit
+	// Release has it let go of what it holds back in a direction: nobody waits for the verdict any longer.
+	Release(dir flow.Direction, at time.Time) Edit
+}
+
+// Edit is what becomes of what was said in a direction.
+type Edit struct {
+	Forward []byte // valid until the next call about the direction; b itself where nothing is taken out
+	Held    int    // bytes that are held back: what comes next decides
+	Waiting bool   // something waits to be forwarded in the other direction
+	End     bool   // behind Forward, the whole connection ends in good order
+	Drop    bool   // it ends at once
+}

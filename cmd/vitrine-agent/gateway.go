@@ -9,13 +9,16 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/command"
@@ -94,15 +97,15 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	stats, err := serveGateway(cmd.Context(), cfg, load, parts, newPrinter(out, event.Gateway), log)
+	stats, err := serveGateway(cmd.Context(), cfg, o.config, load, parts, newPrinter(out, event.Gateway), log)
 	if o.stats {
 		printGatewayStats(os.Stderr, stats)
 	}
 	return err
 }
 
-// serveGateway runs the gateway until ctx is done. What load fills in are the rules at that moment.
-func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayConfig) error, parts *gatewayParts, w *printer, log *slog.Logger) (stats gateway.Stats, err error) {
+// serveGateway runs the gateway of the configuration in the file until ctx is done. What load fills in are the rules at that moment.
+func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load func(*gatewayConfig) error, parts *gatewayParts, w *printer, log *slog.Logger) (stats gateway.Stats, err error) {
 	remind(log, parts.authorities, time.Now())
 	listeners, err := cfg.listen(ctx, parts.users)
 	if err != nil {
@@ -119,9 +122,11 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	group := run.New(ctx)
 	w.stop = group.Stop
 	events := newSpill(w)
+	judge := parts.judge()
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
 		Origin: w.origin(), Emit: events.emit, Log: log,
+		Detect: judge, Doubtful: cfg.Detection.Doubt == passIt, Contact: cfg.Detection.Contact,
 	})
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
@@ -140,7 +145,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 		for _, l := range listeners {
 			fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
 		}
-		reload(ctx, asked, load, g, diverter, log)
+		reload(ctx, asked, load, &enforcer{g, diverter, judge, filepath.Dir(file)}, log)
 		return nil
 	})
 	err = group.Wait()
@@ -150,8 +155,16 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, load func(*gatewayCon
 	return g.Stats(), errors.Join(err, events.end(w, log))
 }
 
+// enforcer is all that follows rules.
+type enforcer struct {
+	gateway  *gateway.Gateway
+	diverter *divert.Diverter // nil: nothing is diverted
+	judge    *atomic.Pointer[detect.Engine]
+	dir      string // that files of rules lie in
+}
+
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.
-func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfig) error, g *gateway.Gateway, d *divert.Diverter, log *slog.Logger) {
+func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfig) error, e *enforcer, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -161,7 +174,7 @@ func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfi
 		cfg := defaultGatewayConfig()
 		if err := load(cfg); err != nil {
 			log.Error("rules not changed", "component", "gateway", "err", err)
-		} else if err := cfg.enforce(g, d); err != nil {
+		} else if err := cfg.enforce(e); err != nil {
 			log.Error("rules not changed", "component", "gateway", "err", err)
 		} else {
 			log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
@@ -170,15 +183,20 @@ func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfi
 }
 
 // enforce puts the rules in force. The gateway comes first: it must know what the kernel hands to it.
-func (c *gatewayConfig) enforce(g *gateway.Gateway, d *divert.Diverter) error {
+func (c *gatewayConfig) enforce(e *enforcer) error {
 	table, err := policy.Compile(c.Rules)
 	if err != nil {
 		return err
 	}
-	if err := g.SetRules(table); err != nil {
+	engine, err := c.Detection.open(e.dir)
+	if err != nil {
 		return err
 	}
-	if err := c.divert(d); err != nil {
+	if err := e.gateway.SetRules(table); err != nil {
+		return err
+	}
+	e.judge.Store(engine)
+	if err := c.divert(e.diverter); err != nil {
 		return fmt.Errorf("the gateway follows the new ones, but the kernel diverts as before: %w", err)
 	}
 	return nil
@@ -214,6 +232,7 @@ func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now
 			fmt.Fprintf(out, "policy %s, scope %s, %s: %d of the quota\n", p.ID, s.ID, state, s.Quota())
 		}
 	}
+	describeDetection(out, parts.engine)
 	used := cfg.Rules.Quota()
 	_, err := fmt.Fprintf(out, "quota: %d of %d used, %d left; %d block and %d bypass rules\nthe configuration is valid\n",
 		used, policy.MaxQuota, policy.MaxQuota-used, len(cfg.Rules.Block), len(cfg.Rules.Bypass))

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
@@ -37,6 +38,7 @@ type gatewayConfig struct {
 	Hold        holdConfig        `yaml:"hold"`
 	Pins        pinsConfig        `yaml:"pins"`
 	Rules       policy.Rules      `yaml:"rules"`
+	Detection   detectionConfig   `yaml:"detection"`
 }
 
 type listenConfig struct {
@@ -82,10 +84,11 @@ func (l gatewayLimits) admission() admission.Limits {
 
 func defaultGatewayConfig() *gatewayConfig {
 	return &gatewayConfig{
-		Trust:  trustConfig{System: true, Complete: true, Revocation: origin.Soft},
-		Limits: gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
-		Hold:   holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
-		Pins:   defaultPins(),
+		Trust:     trustConfig{System: true, Complete: true, Revocation: origin.Soft},
+		Limits:    gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
+		Hold:      holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
+		Pins:      defaultPins(),
+		Detection: detectionConfig{Doubt: blockIt},
 	}
 }
 
@@ -101,9 +104,6 @@ func (c *gatewayConfig) Validate() error {
 	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
 		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
 	case c.Limits.admission().Validate() != nil || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
-	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
-		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
-	case c.Limits.Connections < 1 || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
 		return errors.New("limits and hold must be more than 0")
 	}
 	for _, a := range []string{c.Listen.Connect, c.Listen.SOCKS5} {
@@ -111,7 +111,10 @@ func (c *gatewayConfig) Validate() error {
 			return fmt.Errorf("listen must be address:port: %w", err)
 		}
 	}
-	return c.Pins.validate()
+	if err := c.Pins.validate(); err != nil {
+		return err
+	}
+	return c.Detection.validate()
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -119,7 +122,8 @@ type gatewayParts struct {
 	authorities []*authority.Authority
 	mints       map[string]*authority.Mint // by name, and the first by the empty one too
 	rules       *policy.Table
-	users       *front.Users // nil: everybody
+	engine      *detect.Engine // nil: nothing is judged
+	users       *front.Users   // nil: everybody
 	pins        *pin.Table
 	learnt      string // the file that keeps them, if there is one
 	roots       *x509.CertPool
@@ -133,6 +137,9 @@ func (c *gatewayConfig) open(file string, now time.Time) (*gatewayParts, error) 
 	var err error
 	if p.rules, err = policy.Compile(c.Rules); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
+	}
+	if p.engine, err = c.Detection.open(dir); err != nil {
+		return nil, err
 	}
 	for _, a := range c.Authorities {
 		if err := p.addAuthority(a, dir, now); err != nil {

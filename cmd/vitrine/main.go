@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vitrine-ndr/vitrine/cmd/vitrine/rules"
 	"github.com/vitrine-ndr/vitrine/cmd/vitrine/trust"
 	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/server"
@@ -21,7 +22,7 @@ func execute(args []string) int { return command.Execute(newRoot(), args) }
 
 func newRoot() *cobra.Command {
 	return command.NewRoot("vitrine", "Network detection and response that sees inside TLS", versionText(),
-		newUp(), newReplay(), newSearch(), newToken(), trust.New(), newOpenAPI())
+		newUp(), newReplay(), newSearch(), newToken(), trust.New(), rules.New(), newOpenAPI())
 }
 
 func versionText() string { return command.Version(version) }

@@ -57,6 +57,7 @@ type line struct {
 	FileInfo  *fileObject      `json:"fileinfo,omitempty"`
 	Flow      *flowObject      `json:"flow,omitempty"`
 	Anomaly   *anomalyObject   `json:"anomaly,omitempty"`
+	Alert     *alertObject     `json:"alert,omitempty"`
 	Vitrine   vitrineObject    `json:"vitrine"`
 }
 
@@ -80,10 +81,11 @@ type vitrineObject struct {
 	SMTP      *smtpMore       `json:"smtp,omitempty"`
 	Unknown   *event.Unknown  `json:"unknown,omitempty"`
 	Coverage  *event.Coverage `json:"coverage,omitempty"`
+	Finding   *findingObject  `json:"finding,omitempty"`
 }
 
 // eventTypes names the kinds whose EVE name is another.
-var eventTypes = map[event.Kind]string{event.KindFile: "fileinfo", event.KindConn: "flow"}
+var eventTypes = map[event.Kind]string{event.KindFile: "fileinfo", event.KindConn: "flow", event.KindFinding: "alert"}
 
 func (e *Encoder) line(r *event.Record) *line {
 	l := &line{
@@ -130,6 +132,8 @@ func (e *Encoder) body(l *line, r *event.Record) {
 			l.HTTP = &httpObject{Hostname: r.File.Host, URL: r.File.URL}
 		}
 		swap(l, r.File.Direction)
+	case event.KindFinding:
+		alert(l, r.Finding)
 	case event.KindConn:
 		l.Flow = flowOf(r)
 	case event.KindAnomaly:

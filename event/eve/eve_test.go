@@ -194,3 +194,23 @@ func TestGateway(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestFinding is an alert of EVE, whose rule has a number.
+func TestFinding(t *testing.T) {
+	m := encode(t, false, &event.Finding{
+		Tx: 3, Engine: "request", Rule: "no-uploads", Class: event.ClassPolicy, Name: "Uploads are denied", Severity: 2, Action: event.Blocked, Reference: "ABCD-2345",
+		Application: "dropbox", Activities: []string{"upload"}, Method: "PUT", Host: "example.com", URL: "/a",
+	})
+	vitrine, _ := m["vitrine"].(map[string]any)
+	got := map[string]any{"event_type": m["event_type"], "tx_id": m["tx_id"], "alert": m["alert"], "http": m["http"], "finding": vitrine["finding"]}
+	want := map[string]any{
+		"event_type": "alert", "tx_id": 3.0,
+		"alert": map[string]any{"action": "blocked", "signature_id": 1664639632.0, "signature": "Uploads are denied", "category": "policy", "severity": 2.0},
+		"http":  map[string]any{"hostname": "example.com", "url": "/a", "http_method": "PUT"},
+		"finding": map[string]any{"engine": "request", "rule": "no-uploads", "class": "policy", "name": "Uploads are denied", "reference": "ABCD-2345",
+			"application": "dropbox", "activities": []any{"upload"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -168,6 +168,8 @@ func summary(r *event.Record) string {
 		return mail(r.SMTP)
 	case r.File != nil:
 		return words(r.File.Name, r.File.Type, terminal.Bytes(r.File.Size), r.File.SHA256)
+	case r.Finding != nil:
+		return words(string(r.Finding.Action), r.Finding.Rule, r.Finding.Name, r.Finding.Method, r.Finding.Host+r.Finding.URL)
 	case r.Conn != nil:
 		return words(traffic(r.Conn.BytesToServer, r.Conn.BytesToClient), words(r.Conn.Protocols...))
 	case r.Anomaly != nil:

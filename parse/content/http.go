@@ -15,6 +15,7 @@ type HTTP struct {
 	event  *event.HTTP
 	began  time.Time
 	lost   bool
+	asked  bool    // the judge was told of all that it judges by
 	halves [2]half // by flow.Direction: the request, the response
 }
 
@@ -51,6 +52,34 @@ func (h *HTTP) Request(method, target, authority string, headers []string) {
 	e.UserAgent, _ = Header(headers, "user-agent")
 	e.Referer, _ = Header(headers, "referer")
 	e.Request = h.begin(flow.ToServer, headers)
+	if j := h.out.Judge; j != nil {
+		j.Begin(e)
+	}
+}
+
+// ask has the request judged, by what is known of it.
+func (h *HTTP) ask() {
+	if j := h.out.Judge; j != nil && !h.asked && h.event.Request != nil {
+		h.asked = true
+		j.Asked(h.event)
+	}
+}
+
+// Doubt tells the judge of an anomaly.
+func (h *HTTP) Doubt(code string) {
+	if j := h.out.Judge; j != nil {
+		j.Doubt(h.event, code)
+	}
+}
+
+// askEarly has a request judged whose body is longer than what it is judged by.
+func (h *HTTP) askEarly(m *half) {
+	if h.out.Judge == nil || h.asked || m.message == nil || m.sink.size < parse.JudgedBody {
+		return
+	}
+	m.message.Content = event.Content{State: event.Truncated, Size: m.sink.size, Body: m.sink.kept, Truncated: true}
+	h.ask()
+	m.message.Content = event.Content{}
 }
 
 // Response takes the head of the final response.
@@ -91,6 +120,9 @@ func (h *HTTP) Body(dir flow.Direction, b []byte) {
 	m := &h.halves[dir]
 	m.last = h.out.Seen()
 	h.open(dir).Write(b)
+	if dir == flow.ToServer {
+		h.askEarly(m)
+	}
 }
 
 // Gap tells of n bytes of the body that were not seen.
@@ -133,15 +165,17 @@ func (h *HTTP) End(dir flow.Direction, state event.State) {
 		return
 	}
 	m.state = state
-	if m.sink == nil {
-		return
+	if m.sink != nil {
+		c := m.sink.Finish(state)
+		if m.state = worse(state, c.State); m.message != nil {
+			m.message.Content = c
+		}
+		if m.parts != nil {
+			m.parts.end()
+		}
 	}
-	c := m.sink.Finish(state)
-	if m.state = worse(state, c.State); m.message != nil {
-		m.message.Content = c
-	}
-	if m.parts != nil {
-		m.parts.end()
+	if dir == flow.ToServer {
+		h.ask()
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *parser) tooLong(n int, b []byte) bool {
 // start reads a request line or a status line. Empty lines before it are skipped (RFC 9112 section 2.2).
 func (p *parser) start(s *side, b []byte) (int, bool) {
 	if s.began.IsZero() {
-		s.began = p.out.Seen()
+		s.began, s.from = p.out.Seen(), s.at
 	}
 	line, n := p.line(s, b)
 	if p.tooLong(n, b) {
@@ -98,6 +98,9 @@ func (p *parser) start(s *side, b []byte) (int, bool) {
 		p.note(s, code)
 		p.lose(s, "")
 		return n, true
+	}
+	if strings.ContainsAny(s.head.target, " \t") {
+		p.note(s, spaceInTarget)
 	}
 	s.head.started, s.head.size = true, n
 	s.state = (*parser).headers

@@ -11,7 +11,7 @@ import (
 )
 
 // Protocol is HTTP/1.
-var Protocol = parse.Protocol{Name: "http1", Probe: probe, New: newParser}
+var Protocol = parse.Protocol{Name: "http1", Probe: probe, New: newParser, Requests: true}
 
 // Anomaly codes. Those of framing are the ways in which RFC 9112 section 11.2 lets one request hide in another.
 const (
@@ -24,6 +24,7 @@ const (
 	bareCR           = "http1_bare_cr" // a CR inside of a line: some take it for a line end
 	headTooLarge     = "http1_head_too_large"
 	noHost           = "http1_no_host"
+	spaceInTarget    = "http1_space_in_target" // where some see its end
 	duplicateHost    = "http1_duplicate_host"
 
 	badLength         = "http1_bad_content_length"
@@ -37,6 +38,12 @@ const (
 
 	tooManyOpen = "http1_too_many_pipelined"
 )
+
+// doubts are anomalies of a request after which servers disagree on where it ends, or on what it asks for.
+var doubts = []string{
+	badRequestLine, badHeader, spaceBeforeColon, obsFold, bareLF, bareCR, headTooLarge, duplicateHost, spaceInTarget,
+	badLength, conflictingLength, badCoding, codingAndLength, codingInHTTP10, badChunkSize, badChunkEnd, tooManyOpen,
+}
 
 const (
 	maxMethod = 24       // bytes of a method that a Probe believes in

@@ -40,6 +40,9 @@ type side struct {
 	skipped func(p *parser, s *side, b []byte) (n int, more bool) // state to go back to
 	scanned int                                                   // bytes of the unfinished line that are known to hold no line end
 	began   time.Time                                             // when the first byte of the message was seen; zero before
+	from    int64                                                 // position of that byte; valid iff began is
+	at      int64                                                 // position of the next byte that a state takes
+	offered int64                                                 // how many bytes there were so far, of which some may be left
 	x       *exchange                                             // what the current message belongs to; nil before its head is known
 	head    head
 	left    int64    // bytes that are still to come of a body or chunk, -1 if it lasts until the end; 0 outside of both
@@ -64,6 +67,7 @@ func (p *parser) Parse(dir flow.Direction, b []byte) (int, error) {
 	s := &p.sides[dir]
 	n := min(s.ahead, len(b))
 	s.ahead -= n
+	s.offered = s.at + int64(len(b)-n-s.ahead)
 	return n + p.run(s, b[n:]), nil
 }
 
@@ -73,8 +77,23 @@ func (p *parser) run(s *side, b []byte) int {
 		var k int
 		k, more = s.state(p, s, b[n:])
 		n += k
+		s.at += int64(k)
 	}
 	return n
+}
+
+// Tail tells how far the client's request at hand goes back. What only its answer can explain counts as not judged.
+func (p *parser) Tail() (request, unjudged int) {
+	s := &p.sides[flow.ToServer]
+	left := int(s.offered - s.at)
+	switch {
+	case s.began.IsZero():
+		return left, left
+	case s.x == nil:
+		request = int(s.offered - s.from)
+		return request, request
+	}
+	return int(s.offered - s.from), left
 }
 
 // Gap tells of missing bytes. A body goes on behind them if they are surely its own; else the next start line is looked for.
@@ -120,11 +139,13 @@ func (p *parser) End() {
 // end ends the current message, and its transaction if that was the last that belongs to it.
 func (p *parser) end(s *side, state event.State) {
 	x := s.x
+	if x != nil {
+		x.End(s.dir, state) // while Tail knows where the message began
+	}
 	s.reset()
 	if x == nil {
 		return
 	}
-	x.End(s.dir, state)
 	if s.dir == flow.ToClient && len(p.open) > 0 && p.open[0] == x {
 		p.pop()
 	}
@@ -179,6 +200,18 @@ func (p *parser) note(s *side, code string) {
 	if !slices.Contains(s.noted, code) {
 		s.noted = append(s.noted, code)
 		p.out.Anomaly(code)
+		if s.dir == flow.ToServer && slices.Contains(doubts, code) {
+			p.doubt(s, code)
+		}
+	}
+}
+
+func (p *parser) doubt(s *side, code string) {
+	switch j := p.out.Judge; {
+	case s.x != nil:
+		s.x.Doubt(code)
+	case j != nil:
+		j.Doubt(nil, code)
 	}
 }
 

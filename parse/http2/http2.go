@@ -34,11 +34,12 @@ const (
 	badStream         = "http2_bad_stream"         // a stream that this side must not open, or that is not open
 	afterEnd          = "http2_frame_after_end"    // of the stream, in that direction
 	tooManyStreams    = "http2_too_many_streams"   // more are open than Limits allow: the oldest was given up
+	lengthMismatch    = "http2_length_mismatch"    // a request's body is longer or shorter than its content-length
 	rapidReset        = "http2_rapid_reset"        // the client resets streams as fast as it opens them (CVE-2023-44487)
 )
 
 // Protocol is HTTP/2.
-var Protocol = parse.Protocol{Name: "http2", Proto: flow.TCP, Probe: probe, New: newParser}
+var Protocol = parse.Protocol{Name: "http2", Proto: flow.TCP, Probe: probe, New: newParser, Requests: true}
 
 // probe knows the client by its preface and the server by the SETTINGS frame that it begins with.
 func probe(dir flow.Direction, b []byte) parse.Match {

@@ -24,6 +24,7 @@ type stream struct {
 	id    uint32
 	http  *content.HTTP
 	side  [2]side
+	owed  int64     // bytes that the request's body still has, by its content-length; -1 if it has none
 	size  int       // of its header fields
 	taken int       // of Output.Memory, for those
 	reset time.Time // when one side gave it up, zero if none has
@@ -43,6 +44,7 @@ func (s *stream) lose(dir flow.Direction) {
 	if d.ended || d.lost {
 		return
 	}
+	s.owed = -1
 	if d.lost = true; d.headers {
 		s.http.Gap(dir, 0)
 	}
@@ -54,7 +56,7 @@ func (p *parser) open(id uint32) *stream {
 		p.out.Anomaly(tooManyStreams)
 		p.finish(p.order.Front().Value.(*stream))
 	}
-	s := &stream{id: id, http: content.NewHTTP(p.out, p.tx, version, p.out.Seen())}
+	s := &stream{id: id, owed: -1, http: content.NewHTTP(p.out, p.tx, version, p.out.Seen())}
 	s.http.Stream(id)
 	p.tx++
 	s.place = p.order.PushBack(s)
@@ -105,12 +107,50 @@ func (p *parser) openData(dir flow.Direction, id uint32) {
 func (p *parser) body(dir flow.Direction, id uint32, b []byte) {
 	if s := p.streams[id]; s != nil && !s.side[dir].ended {
 		s.http.Body(dir, b)
+		p.pay(s, dir, int64(len(b)))
+	}
+}
+
+// pay counts bytes of a request's body. Whoever passes it on in HTTP/1.1 takes its content-length for its end.
+func (p *parser) pay(s *stream, dir flow.Direction, n int64) {
+	if dir != flow.ToServer || s.owed < 0 {
+		return
+	}
+	if s.owed -= n; s.owed < 0 {
+		p.out.Anomaly(lengthMismatch)
+		s.http.Doubt(lengthMismatch)
+	}
+}
+
+// owes reads the content-length of a request.
+func (p *parser) owes(s *stream, lines []string) {
+	if _, ok := content.Header(lines, "content-length"); !ok {
+		return
+	}
+	n, err := strconv.ParseUint(content.List(lines, "content-length"), 10, 63)
+	if err != nil {
+		p.out.Anomaly(lengthMismatch)
+		s.http.Doubt(lengthMismatch)
+		return
+	}
+	s.owed = int64(n)
+}
+
+// doubts are anomalies of a request that make something else of it where it is passed on in HTTP/1.1.
+var doubts = []string{badHeader, connectionHeader, badPseudoHeader, missingPseudo, lengthMismatch}
+
+// doubt tells of those in a header block of a request.
+func (s *stream) doubt(m *fields) {
+	for _, code := range m.odd {
+		if slices.Contains(doubts, code) {
+			s.http.Doubt(code)
+		}
 	}
 }
 
 func (p *parser) bodyGap(dir flow.Direction, id uint32, n int) {
 	if s := p.streams[id]; s != nil && !s.side[dir].ended {
-		s.side[dir].lost = true
+		s.side[dir].lost, s.owed = true, -1
 		s.http.Gap(dir, n)
 	}
 }
@@ -173,6 +213,9 @@ func (p *parser) trailers(s *stream, dir flow.Direction, f frame, m *fields) {
 		p.out.Anomaly(badFrame)
 	}
 	s.http.Trailers(dir, m.lines)
+	if dir == flow.ToServer {
+		s.doubt(m)
+	}
 }
 
 func (p *parser) request(s *stream, m *fields) {
@@ -181,6 +224,7 @@ func (p *parser) request(s *stream, m *fields) {
 	missing := !connect && (method == "" || path == "" || !m.has[pseudoScheme]) || connect && authority == ""
 	if missing && !m.lost {
 		p.out.Anomaly(missingPseudo)
+		m.note(missingPseudo)
 	}
 	if m.has[pseudoStatus] || connect && (path != "" || m.has[pseudoScheme]) {
 		p.out.Anomaly(badPseudoHeader)
@@ -201,6 +245,8 @@ func (p *parser) request(s *stream, m *fields) {
 		lines = append([]string{":protocol: " + m.pseudo[pseudoProtocol]}, lines...)
 	}
 	s.http.Request(method, target, authority, lines)
+	s.doubt(m)
+	p.owes(s, m.lines)
 	s.side[flow.ToServer].headers = true
 }
 
@@ -241,6 +287,9 @@ func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 	d := &s.side[dir]
 	if d.ended {
 		return
+	}
+	if state == event.Complete && s.owed > 0 {
+		p.pay(s, dir, s.owed+1)
 	}
 	d.ended = true
 	if s.http.End(dir, s.state(dir, state)); s.side[dir.Reverse()].ended ||

@@ -62,7 +62,7 @@ type ReasonCount struct {
 
 // KindCount counts one kind of event.
 type KindCount struct {
-	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,conn,anomaly,unknown,coverage" doc:"Kind of event"`
+	Kind  event.Kind `json:"kind" enum:"http,dns,tls,websocket,smtp,ftp,ftp_data,file,finding,conn,anomaly,unknown,coverage" doc:"Kind of event"`
 	Count uint64     `json:"count" doc:"Events of it"`
 }
 

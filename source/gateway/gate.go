@@ -1,50 +1,72 @@
 package gateway
 
 import (
+	"sync"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
 )
 
-// gate keeps what of one direction may not be forwarded yet. It is as pure as a clock that is handed in allows.
+// gate is one direction of a relay. What is forwarded in it is asked for and written by one goroutine at a time: that of its own pump, or
+// that of the other, when something waits to be said here.
 type gate struct {
-	limits Hold
-	held   []byte
-	since  time.Time // when the first of them was held. Valid iff there are some
+	mu    sync.Mutex // guards what follows, and the order of what is written
+	held  int        // bytes that the Stream holds back
+	since time.Time  // when the first of them was held. Valid iff there are some
 }
 
-// pass takes more bytes with their verdict, and returns those that may be forwarded now, in at most two pieces; both are valid until
-// the next call. It reports false if nothing may be, ever again.
-func (g *gate) pass(v flow.Verdict, at time.Time, b []byte) (before, now []byte, ok bool) {
-	switch v {
+// hold notes how much is held back. Valid iff mu is held.
+func (g *gate) hold(n int, at time.Time) {
+	if g.held == 0 {
+		g.since = at
+	}
+	g.held = n
+}
+
+// until is when what is held back will have been so for too long; ok is false if nothing is.
+func (g *gate) until(limit time.Duration) (t time.Time, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.since.Add(limit), g.held > 0
+}
+
+// editor returns the Stream itself, or makes an Editor of one that only knows verdicts.
+func editor(s source.Stream) source.Editor {
+	if e, ok := s.(source.Editor); ok {
+		return e
+	}
+	return &verdicts{Stream: s}
+}
+
+// verdicts is an Editor that keeps what its Stream wants to be held.
+type verdicts struct {
+	source.Stream
+	held [2][]byte
+}
+
+// Edit obeys the verdict, which is about all that is held.
+func (v *verdicts) Edit(dir flow.Direction, at time.Time, b []byte) source.Edit {
+	if len(b) == 0 {
+		return source.Edit{Held: len(v.held[dir])}
+	}
+	switch v.Data(dir, at, b) {
 	case flow.Pass:
-		before, g.held = g.held, nil
-		return before, b, true
+		if len(v.held[dir]) == 0 {
+			return source.Edit{Forward: b}
+		}
+		v.held[dir] = append(v.held[dir], b...)
+		return v.Release(dir, at)
 	case flow.Hold:
-		if len(g.held) == 0 {
-			g.since = at
-		}
-		if len(g.held)+len(b) > g.limits.Bytes {
-			before, g.held = g.held, nil
-			return before, b, g.limits.Open
-		}
-		g.held = append(g.held, b...)
-		return nil, nil, true
+		v.held[dir] = append(v.held[dir], b...)
+		return source.Edit{Held: len(v.held[dir])}
 	}
-	g.held = nil
-	return nil, nil, false
+	return source.Edit{Drop: true}
 }
 
-// release is what becomes of held bytes when no verdict comes any more: at the end of the direction, or when they were held too long.
-func (g *gate) release() (b []byte, ok bool) {
-	b, g.held = g.held, nil
-	if len(b) == 0 || g.limits.Open {
-		return b, true
-	}
-	return nil, false
-}
-
-// until is when held bytes will have been held too long; ok is false if there are none.
-func (g *gate) until() (t time.Time, ok bool) {
-	return g.since.Add(g.limits.Time), len(g.held) > 0
+// Release forwards what is held.
+func (v *verdicts) Release(dir flow.Direction, _ time.Time) source.Edit {
+	b := v.held[dir]
+	v.held[dir] = nil
+	return source.Edit{Forward: b}
 }

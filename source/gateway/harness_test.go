@@ -261,14 +261,17 @@ func listen(t testing.TB) net.Listener {
 func (w *world) inspector() source.Sink {
 	return inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
-		Origin: event.Origin{Vantage: event.Gateway}, Emit: func(e *event.Event) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.records = append(w.records, e.Record())
-			close(w.changed)
-			w.changed = make(chan struct{})
-		},
+		Origin: event.Origin{Vantage: event.Gateway}, Emit: w.tell,
 	})
+}
+
+// tell keeps an event.
+func (w *world) tell(e *event.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records = append(w.records, e.Record())
+	close(w.changed)
+	w.changed = make(chan struct{})
 }
 
 // await returns the first record that fits, once it is there, and forgets all up to it.

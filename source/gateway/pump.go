@@ -14,7 +14,6 @@ type pump struct {
 	relay    *relay
 	dir      flow.Direction
 	from, to end
-	gate     gate
 	small    [smallBuffer]byte
 	large    *[largeBuffer]byte // while much comes
 }
@@ -39,7 +38,7 @@ func (p *pump) run() error {
 		p.expect()
 		n, err := p.from.Read(b)
 		if n > 0 {
-			if err := p.forward(b[:n]); err != nil {
+			if err := p.relay.pass(p.dir, b[:n]); err != nil {
 				return err
 			}
 		}
@@ -74,10 +73,19 @@ func (p *pump) expect() {
 	if t := time.Now().Add(lull); p.large != nil && t.Before(deadline) {
 		deadline = t
 	}
-	if t, ok := p.gate.until(); ok && t.Before(deadline) {
+	if t, ok := p.held(); ok && t.Before(deadline) {
 		deadline = t
 	}
 	_ = p.from.wire.SetReadDeadline(deadline)
+	if t := p.relay.lingers.Load(); t != 0 { // only now: who sets it sets a deadline, too
+		_ = p.from.wire.SetReadDeadline(time.Unix(0, t))
+	}
+}
+
+// held is when what is held back in the direction will have been so for too long.
+func (p *pump) held() (time.Time, bool) {
+	r := p.relay
+	return r.gates[p.dir].until(r.session.gateway.cfg.Hold.Time)
 }
 
 // idleAt is when both directions will have been silent for too long.
@@ -88,7 +96,12 @@ func (p *pump) idleAt() time.Time {
 // overdue does what is to be done when a deadline has passed.
 func (p *pump) overdue(now time.Time) error {
 	p.shrink()
-	if t, ok := p.gate.until(); ok && !now.Before(t) {
+	if t := p.relay.lingers.Load(); t != 0 && now.UnixNano() < t {
+		return nil
+	} else if t != 0 {
+		return errIdle
+	}
+	if t, ok := p.held(); ok && !now.Before(t) {
 		return p.release()
 	}
 	if now.Before(p.idleAt()) { // the other direction was not silent
@@ -97,40 +110,12 @@ func (p *pump) overdue(now time.Time) error {
 	return errIdle
 }
 
-// forward writes what the verdict lets through.
-func (p *pump) forward(b []byte) error {
-	now := time.Now()
-	p.relay.active.Store(now.UnixNano())
-	verdict := flow.Pass
-	if p.relay.look {
-		verdict = p.relay.session.look(p.dir, now, b)
-	}
-	before, b, ok := p.gate.pass(verdict, now, b)
-	if !ok {
-		return errDropped
-	}
-	if err := p.write(before); err != nil {
-		return err
-	}
-	return p.write(b)
-}
-
-func (p *pump) write(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	_ = p.to.wire.SetWriteDeadline(time.Now().Add(p.relay.session.gateway.cfg.Idle))
-	_, err := p.to.Write(b)
-	return err
-}
-
-// release forwards what was held, if that is what limits do.
+// release forwards what is held back, if that is what limits do.
 func (p *pump) release() error {
-	b, ok := p.gate.release()
-	if !ok {
-		return errDropped
-	}
-	return p.write(b)
+	g := &p.relay.gates[p.dir]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return p.relay.release(p.dir, time.Now())
 }
 
 // end hands on the end of the direction.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 )
 
@@ -33,8 +34,10 @@ type relay struct {
 	session *session
 	look    bool // the Stream is asked before anything is forwarded
 	ends    [2]end
+	gates   [2]gate      // by direction
 	active  atomic.Int64 // when anything was read last, in Unix nanoseconds
 	left    atomic.Bool  // the origin has ended its direction
+	lingers atomic.Int64 // until when the client may still say what nobody hears, in Unix nanoseconds; 0 before the end
 }
 
 func (s *session) relay(client, server end, look bool) {
@@ -53,14 +56,14 @@ func (s *session) relay(client, server end, look bool) {
 }
 
 func (r *relay) pump(dir flow.Direction) {
-	p := &pump{relay: r, dir: dir, from: r.ends[dir.Reverse()], to: r.ends[dir], gate: gate{limits: r.session.gateway.cfg.Hold}}
+	p := &pump{relay: r, dir: dir, from: r.ends[dir.Reverse()], to: r.ends[dir]}
 	err := errPanic
 	defer func() {
 		p.shrink()
 		if dir == flow.ToServer && r.look {
 			r.session.parted(err, r.left.Load())
 		}
-		if err != nil {
+		if err != nil && r.lingers.Load() == 0 {
 			r.abort(dir, err)
 		}
 	}()
@@ -75,24 +78,96 @@ var (
 
 // abort ends both directions at once. Who is not at fault must not take it for a regular end.
 func (r *relay) abort(dir flow.Direction, err error) {
-	s := r.session
-	s.mu.Lock()
 	if errors.Is(err, errDropped) {
-		p := *s.conn.Policy
-		p.Action = flow.Block
-		s.conn.Policy = &p
+		r.session.blocked()
 	} else if dir == flow.ToClient && r.look && says(err, renegotiation) {
-		s.gateway.asking.Add(s.asker(), time.Now()) // the next connection is the client's own
-		s.conn.Decryption = flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromInspection, Reason: flow.ClientCertificate}
+		r.session.askedLate()
 	}
-	s.mu.Unlock()
 	for _, e := range r.ends {
 		e.wire.reset()
 	}
 }
 
+// pass forwards what the Stream makes of what was said in a direction, and what it wants to be said in the other one.
+func (r *relay) pass(dir flow.Direction, b []byte) error {
+	waiting, err := r.edit(dir, b)
+	if err == nil && waiting {
+		_, err = r.edit(dir.Reverse(), nil)
+	}
+	return err
+}
+
+func (r *relay) edit(dir flow.Direction, b []byte) (waiting bool, err error) {
+	now := time.Now()
+	r.active.Store(now.UnixNano())
+	g := &r.gates[dir]
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := source.Edit{Forward: b}
+	if r.look {
+		e = r.session.look(dir, now, b)
+	}
+	if e.Drop {
+		return false, errDropped
+	}
+	if err := r.write(dir, e.Forward); err != nil {
+		return false, err
+	}
+	g.hold(e.Held, now)
+	switch {
+	case e.End:
+		r.finish()
+	case e.Held > r.session.gateway.cfg.Hold.Bytes:
+		err = r.release(dir, now)
+	}
+	return e.Waiting, err
+}
+
+func (r *relay) write(dir flow.Direction, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	to := &r.ends[dir]
+	_ = to.wire.SetWriteDeadline(time.Now().Add(r.session.gateway.cfg.Idle))
+	_, err := to.Write(b)
+	return err
+}
+
+// release forwards what is held back, if that is what limits do. Valid iff the gate's mu is held.
+func (r *relay) release(dir flow.Direction, now time.Time) error {
+	g, s := &r.gates[dir], r.session
+	if g.held == 0 {
+		return nil
+	}
+	if !s.gateway.cfg.Hold.Open {
+		return errDropped
+	}
+	s.mu.Lock()
+	e := s.stream.Release(dir, now)
+	s.mu.Unlock()
+	g.hold(e.Held, now)
+	return r.write(dir, e.Forward)
+}
+
+// linger is how long a client may go on with what is not forwarded any more, before it takes note of what it was told. If its connection
+// were closed meanwhile, it might lose that.
+const linger = 10 * time.Second
+
+// finish ends the connection in good order, as servers do behind an answer that is their last.
+func (r *relay) finish() {
+	r.session.blocked()
+	until := time.Now().Add(linger)
+	r.lingers.Store(until.UnixNano())
+	client, server := &r.ends[flow.ToClient], &r.ends[flow.ToServer]
+	_ = client.finish()
+	_ = client.wire.CloseWrite()
+	_ = client.wire.SetReadDeadline(until)
+	_ = server.finish()
+	server.wire.raw.Close()
+}
+
 // look hands plaintext to the Stream.
-func (s *session) look(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+func (s *session) look(dir flow.Direction, at time.Time, b []byte) source.Edit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if dir == flow.ToServer && s.seen[dir] == 0 && s.conn.TLS != nil && s.facts.Fault == flow.NoFault {
@@ -100,7 +175,24 @@ func (s *session) look(dir flow.Direction, at time.Time, b []byte) flow.Verdict 
 	}
 	s.seen[dir] += uint64(len(b))
 	s.count()
-	return s.stream.Data(dir, at, b)
+	return s.stream.Edit(dir, at, b)
+}
+
+// blocked notes that a verdict has ended the connection.
+func (s *session) blocked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := *s.conn.Policy
+	p.Action = flow.Block
+	s.conn.Policy = &p
+}
+
+// askedLate notes that the origin asks for a client certificate in the midst of the connection: the next one is the client's own.
+func (s *session) askedLate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gateway.asking.Add(s.asker(), time.Now())
+	s.conn.Decryption = flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromInspection, Reason: flow.ClientCertificate}
 }
 
 // parted notes how a client of TLS has ended its direction, if it has said nothing before: so it refuses what it has agreed to in the

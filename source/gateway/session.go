@@ -34,7 +34,7 @@ type session struct {
 
 	mu     sync.Mutex // guards what follows: the contract of source.Stream
 	conn   *flow.Conn
-	stream source.Stream
+	stream source.Editor
 	seen   [2]uint64 // bytes of plaintext
 }
 
@@ -69,7 +69,7 @@ func (s *session) run(ctx context.Context, sink source.Sink) {
 	}
 	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: endpoint(s.server.RemoteAddr())}, s.start)
 	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
-	s.stream = sink.Open(s.conn)
+	s.stream = editor(sink.Open(s.conn))
 	defer s.close()
 	s.listen()
 	defer s.takeFirst()

@@ -1180,6 +1180,49 @@ export interface components {
              */
             seen: "yes" | "no" | "partly";
         };
+        Finding: {
+            /**
+             * @description What became of the transaction
+             * @enum {string}
+             */
+            action?: "allowed" | "blocked";
+            /** @description What was done: browse, download, upload, post, login, api */
+            activities?: string[];
+            /** @description Service that was used, by the list of applications */
+            application?: string;
+            /**
+             * @description What kind of thing was found
+             * @enum {string}
+             */
+            class?: "policy" | "attack" | "sensitive" | "risk" | "behaviour";
+            /**
+             * @description Engine whose rule it is
+             * @enum {string}
+             */
+            engine?: "request";
+            /** @description Host of the HTTP transaction */
+            host?: string;
+            /** @description Method of the HTTP transaction */
+            method?: string;
+            /** @description What was found, for people */
+            name?: string;
+            /** @description What the page that a blocked client sees calls the incident */
+            reference?: string;
+            /** @description Id of the rule */
+            rule?: string;
+            /**
+             * Format: int32
+             * @description How grave it is, from 1, the worst, to 4
+             */
+            severity?: number;
+            /**
+             * Format: int64
+             * @description Transaction that the rule fits
+             */
+            tx: number;
+            /** @description Request target of the HTTP transaction */
+            url?: string;
+        };
         HTTP: {
             /** @description Content type of the response, without parameters */
             content_type?: string;
@@ -1373,7 +1416,7 @@ export interface components {
              * @description Kind of event
              * @enum {string}
              */
-            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
+            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "finding" | "conn" | "anomaly" | "unknown" | "coverage";
         };
         Mail: {
             /** @description Names of attached files */
@@ -1738,6 +1781,7 @@ export interface components {
             decrypted?: "yes" | "no" | "partial";
             dns?: components["schemas"]["DNS"];
             file?: components["schemas"]["File"];
+            finding?: components["schemas"]["Finding"];
             ftp?: components["schemas"]["FTP"];
             ftp_data?: components["schemas"]["FTPData"];
             http?: components["schemas"]["HTTP"];
@@ -1751,7 +1795,7 @@ export interface components {
              * @description What it is
              * @enum {string}
              */
-            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "conn" | "anomaly" | "unknown" | "coverage";
+            kind: "http" | "dns" | "tls" | "websocket" | "smtp" | "ftp" | "ftp_data" | "file" | "finding" | "conn" | "anomaly" | "unknown" | "coverage";
             /**
              * @description Which side of the connection the local program is
              * @enum {string}

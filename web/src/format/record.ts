@@ -74,6 +74,7 @@ export function summaryOf(r: Record): string {
   if (r.ftp) return r.ftp.command ? words(r.ftp.command, r.ftp.argument) : (r.ftp.reply?.[0] ?? "");
   if (r.ftp_data) return words(r.ftp_data.command, r.ftp_data.path ?? r.ftp_data.name, r.ftp_data.type);
   if (r.file) return words(r.file.name, r.file.type, r.file.url);
+  if (r.finding) return words(r.finding.action, r.finding.name, r.finding.method, r.finding.host, r.finding.url);
   if (r.anomaly) return r.anomaly.code;
   if (r.coverage) {
     const { state, reason, library, version, detail } = r.coverage;

@@ -13,6 +13,7 @@ const kinds: Kind[] = [
   "ftp",
   "ftp_data",
   "file",
+  "finding",
   "conn",
   "anomaly",
   "unknown",

@@ -4,15 +4,26 @@ import { useFormat } from "../../../components/format";
 import { Body } from "./Body";
 import { CoverageFacts } from "./CoverageFacts";
 import { Fact, Facts } from "./Facts";
+import { FindingFacts } from "./FindingFacts";
 import { FTPDataTab, FTPTab } from "./FTPTab";
 import { HTTPTab } from "./HTTPTab";
 import { SMTPTab } from "./SMTPTab";
 
 /** Says whether an event carries something of what was said. */
 export function hasContent(r: Record): boolean {
-  return [r.http, r.dns, r.websocket, r.smtp, r.ftp, r.ftp_data, r.file, r.anomaly, r.unknown, r.coverage].some(
-    (part) => part !== undefined,
-  );
+  return [
+    r.http,
+    r.dns,
+    r.websocket,
+    r.smtp,
+    r.ftp,
+    r.ftp_data,
+    r.file,
+    r.finding,
+    r.anomaly,
+    r.unknown,
+    r.coverage,
+  ].some((part) => part !== undefined);
 }
 
 /** What was said, as far as it could be read. */
@@ -24,6 +35,7 @@ export function ContentTab({ record }: { record: Record }) {
   if (record.ftp) return <FTPTab ftp={record.ftp} />;
   if (record.ftp_data) return <FTPDataTab transfer={record.ftp_data} />;
   if (record.file) return <File file={record.file} />;
+  if (record.finding) return <FindingFacts finding={record.finding} />;
   if (record.coverage) return <CoverageFacts coverage={record.coverage} />;
   if (record.unknown) return <Unknown stream={record.unknown} />;
   return <Anomaly code={record.anomaly?.code} />;

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/vitrine-ndr/vitrine/detect"
+)
+
+// detectionConfig says whom requests are judged by.
+type detectionConfig struct {
+	Rules   string `yaml:"rules" doc:"folder of rule files (.yaml); empty: nothing is judged"`
+	Doubt   choice `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
+	Contact string `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
+}
+
+// choice is block or pass.
+type choice string
+
+const (
+	blockIt choice = "block"
+	passIt  choice = "pass"
+)
+
+func (c *detectionConfig) validate() error {
+	if c.Doubt != blockIt && c.Doubt != passIt {
+		return fmt.Errorf("detection.doubt is %q, it must be block or pass", c.Doubt)
+	}
+	return nil
+}
+
+// open reads the rules that the configuration in the folder names. There is no Engine where it names none.
+func (c *detectionConfig) open(dir string) (*detect.Engine, error) {
+	if c.Rules == "" {
+		return nil, nil
+	}
+	e, err := detect.Compile(os.DirFS(beside(dir, c.Rules)))
+	if err != nil {
+		return nil, fmt.Errorf("detection.rules: %w", err)
+	}
+	return e, nil
+}
+
+// judge is whom transactions are judged by, until it is exchanged.
+func (p *gatewayParts) judge() *atomic.Pointer[detect.Engine] {
+	j := new(atomic.Pointer[detect.Engine])
+	j.Store(p.engine)
+	return j
+}
+
+// describe tells of the rules.
+func describeDetection(out io.Writer, e *detect.Engine) {
+	if e == nil {
+		fmt.Fprintln(out, "no rules about requests: nothing is judged")
+		return
+	}
+	blocking := 0
+	for _, r := range e.Rules() {
+		if r.Action == detect.Block {
+			blocking++
+		}
+	}
+	fmt.Fprintf(out, "rules about requests: %d, of which %d block\n", len(e.Rules()), blocking)
+}
