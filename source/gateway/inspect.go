@@ -115,14 +115,26 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 		ClientSessionCache: s.gateway.sessions,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
+			if s.later && s.decision.Cases.ClientCertificate != policy.Block {
+				return new(tls.Certificate), nil // there is none: most servers do without, and this connection can't be made anew
+			}
 			return nil, errAsked
 		},
 	})
 	err := c.Handshake()
-	if asked {
+	if asked && (err != nil || !s.later) {
 		return nil, errAsked
 	}
+	s.asked = asked
 	return c, err
+}
+
+// insisted notes that the origin does not do without the client certificate that it has asked for. Valid iff mu is held.
+func (s *session) insisted(err error) {
+	if s.asked && says(err, "remote error") && s.seen[flow.ToClient] == 0 {
+		s.gateway.asking.add(s.asker(), time.Now())
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: flow.ClientCertificate}
+	}
 }
 
 // judge finds what is wrong with the origin's certificate, and notes what is known of it.

@@ -71,6 +71,9 @@ func (p *pump) shrink() {
 // expect sets how long a read may take.
 func (p *pump) expect() {
 	deadline := p.idleAt()
+	if t, ok := p.turnAt(); ok {
+		deadline = t
+	}
 	if t := time.Now().Add(lull); p.large != nil && t.Before(deadline) {
 		deadline = t
 	}
@@ -78,6 +81,17 @@ func (p *pump) expect() {
 		deadline = t
 	}
 	_ = p.from.wire.SetReadDeadline(deadline)
+	if t := p.relay.turn; t != nil && t.begun.Load() { // perhaps before the deadline was set
+		_ = p.from.wire.SetReadDeadline(past)
+	}
+}
+
+// turnAt is when what may be a ClientHello will have been kept too long; ok is false if nothing is kept.
+func (p *pump) turnAt() (t time.Time, ok bool) {
+	if p.relay.turn == nil || p.dir == flow.ToClient {
+		return t, false
+	}
+	return p.relay.turn.until(p.relay.session.gateway.cfg.Handshake)
 }
 
 // idleAt is when both directions will have been silent for too long.
@@ -88,6 +102,12 @@ func (p *pump) idleAt() time.Time {
 // overdue does what is to be done when a deadline has passed.
 func (p *pump) overdue(now time.Time) error {
 	p.shrink()
+	if t := p.relay.turn; t != nil && t.begun.Load() {
+		return p.leave()
+	}
+	if t, ok := p.turnAt(); ok && !now.Before(t) {
+		return p.judge(now, p.relay.turn.giveUp())
+	}
 	if t, ok := p.gate.until(); ok && !now.Before(t) {
 		return p.release()
 	}
@@ -97,10 +117,33 @@ func (p *pump) overdue(now time.Time) error {
 	return errIdle
 }
 
-// forward writes what the verdict lets through.
+// leave ends a direction that goes on in TLS.
+func (p *pump) leave() error {
+	if err := p.release(); err != nil {
+		return err
+	}
+	return errTurned
+}
+
+// forward writes what is no TLS that begins, and is let through.
 func (p *pump) forward(b []byte) error {
 	now := time.Now()
 	p.relay.active.Store(now.UnixNano())
+	if p.relay.turn == nil {
+		return p.judge(now, b)
+	}
+	b, err := p.relay.turn.pass(p.dir, now, b)
+	switch {
+	case errors.Is(err, errTurned):
+		return p.leave()
+	case err != nil || len(b) == 0:
+		return err
+	}
+	return p.judge(now, b)
+}
+
+// judge writes what the verdict lets through.
+func (p *pump) judge(now time.Time, b []byte) error {
 	verdict := flow.Pass
 	if p.relay.look {
 		verdict = p.relay.session.look(p.dir, now, b)

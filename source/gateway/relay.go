@@ -31,16 +31,33 @@ func (s *session) plainServer() end {
 // relay forwards both directions until they have ended.
 type relay struct {
 	session *session
-	look    bool // the Stream is asked before anything is forwarded
+	look    bool  // the Stream is asked before anything is forwarded
+	turn    *turn // nil if TLS that begins later is not looked for
 	ends    [2]end
 	active  atomic.Int64 // when anything was read last, in Unix nanoseconds
+	aborted atomic.Bool
 }
 
 func (s *session) relay(client, server end, look bool) {
 	r := &relay{session: s, look: look, ends: [2]end{flow.ToServer: server, flow.ToClient: client}}
+	r.run()
+}
+
+// converse relays what is no TLS, and looks at it, until it has ended or TLS begins. Then it returns what the client has said from there on,
+// of which nothing was forwarded, and both directions can be read from there on.
+func (s *session) converse() *helloReader {
+	r := &relay{session: s, look: true, turn: new(turn), ends: [2]end{flow.ToServer: s.plainServer(), flow.ToClient: s.plain()}}
+	r.run()
+	if r.turn.begun.Load() && !r.aborted.Load() {
+		return &r.turn.first
+	}
+	return nil
+}
+
+func (r *relay) run() {
 	r.active.Store(time.Now().UnixNano())
-	if look {
-		defer s.gateway.track(s)()
+	if r.look {
+		defer r.session.gateway.track(r.session)()
 	}
 	for _, e := range r.ends {
 		_ = e.wire.SetDeadline(time.Time{})
@@ -56,7 +73,11 @@ func (r *relay) pump(dir flow.Direction) {
 	err := errPanic
 	defer func() {
 		p.shrink()
-		if err != nil {
+		switch {
+		case errors.Is(err, errTurned):
+			r.turn.begun.Store(true)
+			_ = r.ends[flow.ToServer].wire.SetReadDeadline(past) // the other direction ends too
+		case err != nil:
 			r.abort(dir, err)
 		}
 	}()
@@ -71,6 +92,7 @@ var (
 
 // abort ends both directions at once. Who is not at fault must not take it for a regular end.
 func (r *relay) abort(dir flow.Direction, err error) {
+	r.aborted.Store(true)
 	s := r.session
 	s.mu.Lock()
 	if errors.Is(err, errDropped) {
@@ -79,6 +101,8 @@ func (r *relay) abort(dir flow.Direction, err error) {
 		s.conn.Policy = &p
 	} else if dir == flow.ToServer && r.look {
 		s.refused(err)
+	} else {
+		s.insisted(err)
 	}
 	s.mu.Unlock()
 	for _, e := range r.ends {
