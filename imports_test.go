@@ -36,14 +36,15 @@ var allowed = []struct{ pkg, imports string }{
 	{"parse/all", "parse parse/..."},                                                      // the closed set, which parse itself can't import
 	{"parse/parsetest", "parse event flow"},                                               // the playbook runner
 	{"parse/...", "parse parse/content event flow"},                                       // pure
-	{"source/sourcetest", "source capture store/blob inspect parse/... parse event flow"}, // the contract test
+	{"source/sourcetest", "source capture export inspect parse/... parse event flow"}, // the contract test
 	{"inspect", "parse event flow source"},
 
 	{"enrich", "flow source"},
+	{"export", "flow capture source internal/..."},
 	{"bus", "event internal/..."},
 	{"store/storetest", "store internal/testkit"}, // a store for other packages' tests
 	{"store/query", "event flow"},
-	{"store/blob", "capture flow source internal/..."},
+	{"store/blob", "capture export flow internal/..."},
 	{"store", "event flow store/query internal/..."},
 	{"state", "internal/..."},
 	// The probe's filter is data that people write: the server checks it by the probe's own rules.
@@ -55,7 +56,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
-	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine", "..."},
 }

@@ -32,6 +32,7 @@ type gatewayConfig struct {
 	Allow       []string          `yaml:"allow" doc:"CIDRs that may be connected to though they are of this machine, of the link or of metadata services"`
 	Limits      gatewayLimits     `yaml:"limits"`
 	Hold        holdConfig        `yaml:"hold"`
+	Export      exportConfig      `yaml:"export"`
 	Rules       policy.Rules      `yaml:"rules"`
 }
 
@@ -98,7 +99,7 @@ func (c *gatewayConfig) Validate() error {
 			return fmt.Errorf("listen must be address:port: %w", err)
 		}
 	}
-	return nil
+	return c.Export.Validate()
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -109,6 +110,7 @@ type gatewayParts struct {
 	users       *front.Users // nil: everybody
 	roots       *x509.CertPool
 	allow       []netip.Prefix
+	export      *exporter // not by open: it is for a gateway that runs
 }
 
 // open reads all that the configuration in the file names.
@@ -300,6 +302,6 @@ func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener) g
 	return gateway.Config{
 		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: origin.NewJudge(p.roots), Guard: &origin.Guard{Allow: p.allow},
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
-		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
+		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: p.export.keys(),
 	}
 }

@@ -112,7 +112,7 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
 		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, NextProtos: o.alpn,
-		ClientSessionCache: s.gateway.sessions,
+		ClientSessionCache: s.gateway.sessions, KeyLogWriter: s.gateway.cfg.KeyLog,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
 			if s.later && s.decision.Cases.ClientCertificate != policy.Block {
@@ -153,7 +153,7 @@ func (s *session) judge(state *tls.ConnectionState) {
 func (s *session) shakeWithClient(origin *tls.ConnectionState) (*tls.Conn, error) {
 	g, leaf := s.gateway, origin.PeerCertificates[0]
 	cfg := &tls.Config{
-		MinVersion: origin.Version, MaxVersion: origin.Version, CipherSuites: suites,
+		MinVersion: origin.Version, MaxVersion: origin.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.leaf(leaf, keyType(s.first.hello, origin.Version))
 		},

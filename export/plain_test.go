@@ -1,4 +1,4 @@
-package blob
+package export
 
 import (
 	"bytes"
@@ -13,8 +13,11 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/capture"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
 	"github.com/vitrine-ndr/vitrine/source"
 )
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)
 
 // sink notes what reaches it, and gives a verdict.
 type sink struct {
@@ -110,7 +113,7 @@ func TestPlainSinkInTshark(t *testing.T) {
 			args = append(args, "-e", n)
 		}
 		var lines []string
-		for _, l := range tshark(t, file, args...) {
+		for _, l := range testkit.Tshark(t, file, args...) {
 			lines = append(lines, strings.TrimSpace(l))
 		}
 		return lines
@@ -144,7 +147,7 @@ func TestPlainSinkInTshark(t *testing.T) {
 	}
 	sums := []string{"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-T", "fields",
 		"-e", "ip.checksum.status", "-e", "tcp.checksum.status", "-e", "udp.checksum.status"}
-	for i, line := range tshark(t, file, sums...) {
+	for i, line := range testkit.Tshark(t, file, sums...) {
 		if line = strings.Join(strings.Fields(line), " "); line != "1 1" && line != "1" {
 			t.Fatalf("packet %d: checksums %q, want good ones", i+1, line)
 		}
@@ -232,8 +235,7 @@ func TestPlainSinkOnlyTLS(t *testing.T) {
 
 // TestPlainSinkDoesNotAllocate leaves the pool out: with the race detector it forgets buffers at random.
 func TestPlainSinkDoesNotAllocate(t *testing.T) {
-	p, _ := start(t, Config{Dir: t.TempDir()})
-	s := PlainSink(new(quiet), p, PlainOptions{}).Open(connOf(flow.TCP, "192.0.2.1:1", "192.0.2.2:2")).(*plainStream)
+	s := PlainSink(new(quiet), new(nowhere), PlainOptions{}).Open(connOf(flow.TCP, "192.0.2.1:1", "192.0.2.2:2")).(*plainStream)
 	data := make([]byte, 16<<10)
 	packet := new(plainPacket)
 	s.segments(packet, flow.ToServer, noon, data)

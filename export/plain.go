@@ -1,4 +1,4 @@
-package blob
+package export
 
 import (
 	"sync"
@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	segmentData = 1448    // what an Ethernet packet of 1500 bytes holds, as most stacks fill it
+	segmentData = 1448    // of PlainOptions: what an Ethernet packet of 1500 bytes holds, as most stacks fill it
 	maxGap      = 1 << 30 // sequence numbers may jump by less than half of their range
 )
 
 // PlainOptions says which connections a PlainSink records.
 type PlainOptions struct {
 	OnlyTLS bool // leave out what was never encrypted
+	Segment int  // most that a packet may hold of a stream; 0: 1448 bytes
 }
 
 // PlainSink returns a Sink that records the plaintext that passes on its way to next. It looks like packets of the
@@ -24,6 +25,9 @@ type PlainOptions struct {
 // acknowledgement for each, missing sequence numbers where bytes are missing, and an end. Datagrams stay what they are.
 // A connection without any plaintext leaves no packets.
 func PlainSink(next source.Sink, rec Recorder, o PlainOptions) source.Sink {
+	if o.Segment < 1 || o.Segment > segmentData {
+		o.Segment = segmentData
+	}
 	return &plainSink{next: next, rec: rec, options: o, bufs: sync.Pool{New: func() any { return new(plainPacket) }}}
 }
 
@@ -117,7 +121,7 @@ func (s *plainStream) handshake(p *plainPacket, at time.Time) {
 func (s *plainStream) segments(p *plainPacket, dir flow.Direction, at time.Time, b []byte) {
 	s.handshake(p, at)
 	for len(b) > 0 {
-		n := min(len(b), segmentData)
+		n := min(len(b), s.sink.options.Segment)
 		flags := byte(tcpAck)
 		if n == len(b) {
 			flags |= tcpPush
