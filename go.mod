@@ -33,6 +33,7 @@ require (
 	github.com/cyphar/filepath-securejoin v0.4.1
 	github.com/google/nftables v0.3.0
 	github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0
+	github.com/quic-go/quic-go v0.64.1
 	github.com/smallstep/pkcs7 v0.2.3
 	github.com/vishvananda/netlink v1.3.1
 	software.sslmate.com/src/go-pkcs12 v0.7.4
@@ -41,6 +42,7 @@ require (
 require (
 	github.com/mdlayher/netlink v1.7.3-0.20250113171957-fbb4dce95f42
 	github.com/mdlayher/socket v0.5.1 // indirect
+	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 )
 

@@ -30,13 +30,13 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
 
 	{"parse", "event flow"},
-	{"parse/content", "parse event flow"},                                                 // bodies, for all parsers that have some
-	{"parse/tls", "parse event flow decrypt/handshake"},                                   // TLS inside another stream has the same hellos
-	{"parse/smtp", "parse parse/content parse/mail event flow"},                           // a mail looks the same in every protocol
-	{"parse/all", "parse parse/..."},                                                      // the closed set, which parse itself can't import
-	{"parse/parsetest", "parse event flow"},                                               // the playbook runner
-	{"parse/...", "parse parse/content event flow"},                                       // pure
-	{"source/sourcetest", "source capture store/blob inspect parse/... parse event flow"}, // the contract test
+	{"parse/content", "parse event flow"},                                             // bodies, for all parsers that have some
+	{"parse/tls", "parse event flow decrypt/handshake"},                               // TLS inside another stream has the same hellos
+	{"parse/smtp", "parse parse/content parse/mail event flow"},                       // a mail looks the same in every protocol
+	{"parse/all", "parse parse/..."},                                                  // the closed set, which parse itself can't import
+	{"parse/parsetest", "parse event flow"},                                           // the playbook runner
+	{"parse/...", "parse parse/content event flow"},                                   // pure
+	{"source/sourcetest", "source capture export inspect parse/... parse event flow"}, // the contract test
 	{"rules", ""}, // data
 	{"detect/target", ""},
 	{"detect", "event flow rules detect/target"},
@@ -45,10 +45,11 @@ var allowed = []struct{ pkg, imports string }{
 	{"inspect", "parse parse/content event flow source detect inspect/..."},
 
 	{"enrich", "flow source"},
+	{"export", "flow capture source internal/..."},
 	{"bus", "event internal/..."},
 	{"store/storetest", "store internal/testkit"}, // a store for other packages' tests
 	{"store/query", "event flow"},
-	{"store/blob", "capture flow source internal/..."},
+	{"store/blob", "capture export flow internal/..."},
 	{"store", "event flow store/query internal/..."},
 	{"state", "internal/..."},
 	// The probe's filter is data that people write: the server checks it by the probe's own rules.
@@ -60,7 +61,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
-	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
 	{"cmd/vitrine", "..."},

@@ -39,6 +39,7 @@ import (
 type gatewayOptions struct {
 	output  output.Options
 	config  string
+	after   string
 	check   bool
 	stats   bool
 	verbose bool
@@ -64,6 +65,7 @@ To try it:
 	f.StringVar(&o.config, "config", "", "configuration `FILE`; docs/gateway.md explains it")
 	f.StringVarP(&o.output.Format, "output", "o", "table", "`FORMAT` of the events: "+strings.Join(output.Formats, ", "))
 	f.BoolVar(&o.output.Bodies, "bodies", false, "with -o eve: print the kept part of HTTP bodies too")
+	f.StringVar(&o.after, "pcap-after", "", "write the plaintext as packets to the pcapng `FILE`")
 	f.BoolVar(&o.check, "check-config", false, "check the configuration, tell what it means, and end")
 	f.BoolVar(&o.stats, "stats", false, "print counters at the end")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each connection that fails")
@@ -97,11 +99,14 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
+	if parts.export, err = cfg.Export.open(o.after, filepath.Dir(o.config), log); err != nil {
+		return err
+	}
 	stats, err := serveGateway(cmd.Context(), cfg, o.config, load, parts, newPrinter(out, event.Gateway), log)
 	if o.stats {
 		printGatewayStats(os.Stderr, stats)
 	}
-	return err
+	return errors.Join(err, parts.export.close(log))
 }
 
 // serveGateway runs the gateway of the configuration in the file until ctx is done. What load fills in are the rules at that moment.
@@ -131,13 +136,14 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
 	defer signal.Stop(asked)
-	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, sink) })
+	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.sink(sink)) })
 	if parts.learnt != "" {
 		group.Go("pins", func(ctx context.Context) error {
 			keepPins(ctx, parts.learnt, parts.pins, log)
 			return nil
 		})
 	}
+	parts.export.begin(group)
 	group.Go("rules", func(ctx context.Context) error {
 		if err := cfg.divert(diverter); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -56,10 +57,11 @@ rules:
 	return dir, proxy
 }
 
-// TestGatewayCommand tries the gateway as people do: a trial authority, the gateway, and curl.
-func TestGatewayCommand(t *testing.T) {
-	agent, keys, openssl, server := buildProgram(t), t.TempDir(), testkit.Need(t, "openssl"), freeAddress(t)
-	cert := filepath.Join(keys, "certificate.pem")
+// wwwServer runs a server that tells about TLS, and returns its address and the file of its certificate.
+func wwwServer(t *testing.T) (server, cert string) {
+	t.Helper()
+	keys, openssl := t.TempDir(), testkit.Need(t, "openssl")
+	server, cert = freeAddress(t), filepath.Join(keys, "certificate.pem")
 	if out, errs, status := command(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
 		"-keyout", filepath.Join(keys, "key.pem"), "-out", cert); status != 0 {
 		t.Fatal(out, errs)
@@ -72,14 +74,80 @@ func TestGatewayCommand(t *testing.T) {
 		}
 		return err == nil
 	})
-	dir, proxy := trial(t, agent, server, "")
+	return server, cert
+}
+
+// trialOf is trial for a server of wwwServer.
+func trialOf(t *testing.T, agent, server, cert, more string) (dir, proxy string) {
+	t.Helper()
+	dir, proxy = trial(t, agent, server, more)
 	text, err := os.ReadFile(cert)
-	if err != nil {
-		t.Fatal(err)
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(dir, "server.pem"), text, 0o600))
+	return dir, proxy
+}
+
+// TestGatewayExports has the plaintext of a request leave the gateway in each way that there is.
+func TestGatewayExports(t *testing.T) {
+	agent := buildProgram(t)
+	server, cert := wwwServer(t)
+	overIP := freeAddress(t)
+	mirror, err := net.ListenPacket("udp", "127.0.0.1:0")
+	check(t, err)
+	defer mirror.Close()
+	dir, proxy := trialOf(t, agent, server, cert, fmt.Sprintf("export: {pcap_over_ip: %q, vxlan: {to: %q, vni: 7}, keylog: keys.log}\n", overIP, mirror.LocalAddr()))
+	after := filepath.Join(dir, "after.pcapng")
+	r := &running{cmd: exec.Command(agent, "gateway", "--config", filepath.Join(dir, "gateway.yaml"), "-o", "json", "--pcap-after", after)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	start(t, r.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(r.stderr.String(), "clients may connect") })
+	reader, err := net.Dial("tcp", overIP)
+	check(t, err)
+	defer reader.Close()
+	eventually(t, "the reader is known", func() bool { return strings.Contains(r.stderr.String(), "plaintext is read") })
+	_, port, _ := strings.Cut(server, ":")
+	if _, errs, status := command(t, "curl", "-sS", "--cacert", filepath.Join(dir, "ca.pem"), "-x", "http://"+proxy, "https://localhost:"+port+"/seen"); status != 0 {
+		t.Errorf("curl: status %d: %s", status, errs)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "server.pem"), text, 0o600); err != nil {
-		t.Fatal(err)
+	r.end(t)
+	_ = reader.SetReadDeadline(time.Now().Add(20 * time.Second))
+	sent, err := io.ReadAll(reader)
+	check(t, err)
+	file, err := os.ReadFile(after)
+	check(t, err)
+	for name, pcap := range map[string][]byte{"pcap-after": file, "pcap over IP": sent} {
+		got := testkit.Tshark(t, pcap, "-d", "tcp.port=="+port+",http", "-Y", "http.request", "-T", "fields", "-e", "ip.dst", "-e", "tcp.dstport", "-e", "http.request.uri")
+		if len(got) != 1 || got[0] != "127.0.0.1\t"+port+"\t/seen" {
+			t.Errorf("%s has %q", name, got)
+		}
 	}
+	b := make([]byte, 2000)
+	_ = mirror.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for n := 0; !strings.Contains(string(b[:n]), "GET /seen"); {
+		if n, _, err = mirror.ReadFrom(b); err != nil {
+			t.Fatalf("the mirror has no request: %v", err)
+		}
+	}
+	keys, err := os.ReadFile(filepath.Join(dir, "keys.log"))
+	check(t, err)
+	if n := strings.Count(string(keys), "CLIENT_TRAFFIC_SECRET_0 "); n != 2 {
+		t.Errorf("the key log has the keys of %d connections", n)
+	}
+	for _, path := range []string{after, filepath.Join(dir, "keys.log")} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
+	if n := strings.Count(r.stderr.String(), "decrypted traffic leaves the gateway"); n != 4 {
+		t.Errorf("it warns %d times: %s", n, r.stderr.String())
+	}
+}
+
+// TestGatewayCommand tries the gateway as people do: a trial authority, the gateway, and curl.
+func TestGatewayCommand(t *testing.T) {
+	agent := buildProgram(t)
+	server, cert := wwwServer(t)
+	dir, proxy := trialOf(t, agent, server, cert, "")
 	config := filepath.Join(dir, "gateway.yaml")
 
 	out, errs, status := command(t, agent, "gateway", "--config", config, "--check-config")

@@ -37,6 +37,7 @@ type gatewayConfig struct {
 	Limits      gatewayLimits     `yaml:"limits"`
 	Hold        holdConfig        `yaml:"hold"`
 	Pins        pinsConfig        `yaml:"pins"`
+	Export      exportConfig      `yaml:"export"`
 	Rules       policy.Rules      `yaml:"rules"`
 	Detection   detectionConfig   `yaml:"detection"`
 }
@@ -111,10 +112,7 @@ func (c *gatewayConfig) Validate() error {
 			return fmt.Errorf("listen must be address:port: %w", err)
 		}
 	}
-	if err := c.Pins.validate(); err != nil {
-		return err
-	}
-	return c.Detection.validate()
+	return errors.Join(c.Pins.validate(), c.Detection.validate(), c.Export.Validate())
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -128,6 +126,7 @@ type gatewayParts struct {
 	learnt      string // the file that keeps them, if there is one
 	roots       *x509.CertPool
 	allow       []netip.Prefix
+	export      *exporter // not by open: it is for a gateway that runs
 }
 
 // open reads all that the configuration in the file names.
@@ -328,6 +327,6 @@ func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener, l
 	return gateway.Config{
 		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: judge, Guard: guard, Pins: p.pins,
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
-		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
+		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: p.export.keys(),
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
 	"github.com/vitrine-ndr/vitrine/enrich"
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
@@ -210,8 +211,8 @@ type recorder struct{ m *machine }
 func (r recorder) Append(conn flow.ID, p *capture.Packet) { r.m.before.Append(conn, p) }
 
 // sink records the plaintext of TLS connections on its way to next.
-func (m *machine) sink(next source.Sink, after blob.Recorder) source.Sink {
-	return blob.PlainSink(next, after, blob.PlainOptions{OnlyTLS: true})
+func (m *machine) sink(next source.Sink, after export.Recorder) source.Sink {
+	return export.PlainSink(next, after, export.PlainOptions{OnlyTLS: true})
 }
 
 func (m *machine) openPackets(context.Context) (err error) {

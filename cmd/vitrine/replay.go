@@ -17,6 +17,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/decrypt/keylog"
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/command"
 	"github.com/vitrine-ndr/vitrine/internal/output"
@@ -25,7 +26,6 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
-	"github.com/vitrine-ndr/vitrine/store/blob"
 )
 
 // replayOptions are the flags of vitrine replay.
@@ -101,9 +101,9 @@ func (r *replayer) run(ctx context.Context, pcapAfter string) (err error) {
 		if createErr != nil {
 			return fmt.Errorf("create packet file: %w", createErr)
 		}
-		packets := blob.NewFile(file)
+		packets := export.NewFile(file)
 		defer func() { err = errors.Join(err, packets.Close(), file.Close()) }()
-		sink = blob.PlainSink(sink, packets, blob.PlainOptions{})
+		sink = export.PlainSink(sink, packets, export.PlainOptions{})
 	}
 	g := run.New(ctx)
 	g.Go("replay", func(ctx context.Context) error {

@@ -13,17 +13,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
-	"github.com/vitrine-ndr/vitrine/store/blob"
 )
 
 // plainCapture returns a capture of n HTTP transactions, each in a connection of its own.
 func plainCapture(t testing.TB, n int) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	file := blob.NewFile(&buf)
-	sink := blob.PlainSink(deaf{}, file, blob.PlainOptions{})
+	file := export.NewFile(&buf)
+	sink := export.PlainSink(deaf{}, file, export.PlainOptions{})
 	for i := range n {
 		at := time.Date(2026, 11, 20, 12, 0, i, 0, time.UTC)
 		c := flow.NewConn(0, flow.Tuple{Proto: flow.TCP,

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -43,6 +44,8 @@ type Config struct {
 	// Idle is how long both directions may be silent.
 	Idle time.Duration
 	Seed flow.Seed
+	// KeyLog is where the session keys of both sides of inspected connections are written, or nil. Who has them can read what was said.
+	KeyLog io.Writer
 }
 
 // Listener is where clients connect, and what they say first.

@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
+	"github.com/vitrine-ndr/vitrine/flow"
 )
 
 // maxHello bounds what is read of a client before its ClientHello is whole: the longest that crypto/tls takes, in the smallest
@@ -64,4 +67,71 @@ func (r *helloReader) record(payload []byte) {
 func beginsRecord(b []byte) bool {
 	const heartbeat = 24 // the last type (RFC 6520 §3)
 	return b[0] >= byte(handshake.ChangeCipherSpec) && b[0] <= heartbeat
+}
+
+// turn finds TLS that begins later in a connection: behind STARTTLS, AUTH TLS, CONNECT, PostgreSQL's SSLRequest. Which of them it is does not
+// matter: once both sides have spoken, a client that goes on with a ClientHello means it.
+type turn struct {
+	spoke [2]atomic.Bool // a direction has said something
+	begun atomic.Bool    // TLS begins
+
+	// What follows is the client's direction's alone, until both have ended.
+	first helloReader // what may be a ClientHello
+	since time.Time   // when that began to come
+	sent  int         // of it, bytes that were forwarded since the rest did not come
+}
+
+var (
+	// errTurned says that a direction goes on in TLS.
+	errTurned = errors.New("TLS begins")
+	// errStolen says that the server has got a part of the ClientHello already.
+	errStolen = errors.New("a ClientHello that took too long")
+)
+
+// pass takes more bytes of a direction and returns those that are to be forwarded. The error is one of the two above.
+func (t *turn) pass(dir flow.Direction, at time.Time, b []byte) ([]byte, error) {
+	if dir == flow.ToClient || len(t.first.buf) == 0 {
+		begins := dir == flow.ToServer && t.spoke[0].Load() && t.spoke[1].Load() && mayBeHello(b)
+		t.spoke[dir].Store(true)
+		if !begins {
+			return b, nil
+		}
+		t.since = at
+	}
+	known := t.first.add(b)
+	switch {
+	case t.first.hello != nil && t.sent == 0:
+		return nil, errTurned
+	case t.first.hello != nil:
+		return nil, errStolen
+	case known || !mayBeHello(t.first.buf):
+		b = t.first.buf[t.sent:]
+		t.first, t.sent = helloReader{}, 0
+		return b, nil
+	case t.sent > 0:
+		t.sent += len(b)
+		return b, nil
+	}
+	return nil, nil
+}
+
+// mayBeHello tells whether b may begin a ClientHello.
+func mayBeHello(b []byte) bool {
+	const message = handshake.HeaderLen // where it begins
+	return b[0] == byte(handshake.Handshake) && (len(b) < 2 || b[1] == 3) && (len(b) <= message || b[message] == byte(handshake.TypeClientHello))
+}
+
+// until is how long the rest of a ClientHello is waited for; ok is false if nothing is kept. A first byte alone may be a person's who types.
+func (t *turn) until(limit time.Duration) (end time.Time, ok bool) {
+	if len(t.first.buf) <= handshake.HeaderLen {
+		limit = min(limit, time.Second)
+	}
+	return t.since.Add(limit), len(t.first.buf) > t.sent
+}
+
+// giveUp returns what was kept. If it becomes a ClientHello all the same, the connection has to end.
+func (t *turn) giveUp() []byte {
+	b := t.first.buf[t.sent:]
+	t.sent = len(t.first.buf)
+	return b
 }

@@ -92,17 +92,31 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
 		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
-		ClientSessionCache: s.gateway.sessions,
+		ClientSessionCache: s.gateway.sessions, KeyLogWriter: s.gateway.cfg.KeyLog,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
+			if s.later && s.decision.Cases.ClientCertificate != policy.Block {
+				return new(tls.Certificate), nil // there is none: most servers do without, and this connection can't be made anew
+			}
 			return nil, errAsked
 		},
 	})
 	err := c.Handshake()
-	if asked {
+	if asked && (err != nil || !s.later) {
 		return nil, errAsked
 	}
+	s.asked = asked
 	return c, err
+}
+
+// insisted notes that the origin does not do without the client certificate that it has asked for.
+func (s *session) insisted(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked && says(err, "remote error") && s.seen[flow.ToClient] == 0 {
+		s.gateway.asking.Add(s.asker(), time.Now())
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: flow.ClientCertificate}
+	}
 }
 
 // judge finds what is wrong with the origin's certificate, and notes what is known of it.
@@ -121,7 +135,7 @@ func (s *session) judge(state *tls.ConnectionState) {
 func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error) {
 	g, leaf := s.gateway, server.PeerCertificates[0]
 	cfg := &tls.Config{
-		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites,
+		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.leaf(leaf, keyType(s.first.hello, server.Version))
 		},

@@ -38,7 +38,7 @@ func (p *pump) run() error {
 		p.expect()
 		n, err := p.from.Read(b)
 		if n > 0 {
-			if err := p.relay.pass(p.dir, b[:n]); err != nil {
+			if err := p.forward(b[:n]); err != nil {
 				return err
 			}
 		}
@@ -70,6 +70,9 @@ func (p *pump) shrink() {
 // expect sets how long a read may take.
 func (p *pump) expect() {
 	deadline := p.idleAt()
+	if t, ok := p.turnAt(); ok {
+		deadline = t
+	}
 	if t := time.Now().Add(lull); p.large != nil && t.Before(deadline) {
 		deadline = t
 	}
@@ -80,12 +83,23 @@ func (p *pump) expect() {
 	if t := p.relay.lingers.Load(); t != 0 { // only now: who sets it sets a deadline, too
 		_ = p.from.wire.SetReadDeadline(time.Unix(0, t))
 	}
+	if t := p.relay.turn; t != nil && t.begun.Load() { // likewise
+		_ = p.from.wire.SetReadDeadline(past)
+	}
 }
 
 // held is when what is held back in the direction will have been so for too long.
 func (p *pump) held() (time.Time, bool) {
 	r := p.relay
 	return r.gates[p.dir].until(r.session.gateway.cfg.Hold.Time)
+}
+
+// turnAt is when what may be a ClientHello will have been kept too long; ok is false if nothing is kept.
+func (p *pump) turnAt() (t time.Time, ok bool) {
+	if p.relay.turn == nil || p.dir == flow.ToClient {
+		return t, false
+	}
+	return p.relay.turn.until(p.relay.session.gateway.cfg.Handshake)
 }
 
 // idleAt is when both directions will have been silent for too long.
@@ -101,6 +115,12 @@ func (p *pump) overdue(now time.Time) error {
 	} else if t != 0 {
 		return errIdle
 	}
+	if t := p.relay.turn; t != nil && t.begun.Load() {
+		return p.leave()
+	}
+	if t, ok := p.turnAt(); ok && !now.Before(t) {
+		return p.relay.pass(p.dir, p.relay.turn.giveUp())
+	}
 	if t, ok := p.held(); ok && !now.Before(t) {
 		return p.release()
 	}
@@ -108,6 +128,31 @@ func (p *pump) overdue(now time.Time) error {
 		return nil
 	}
 	return errIdle
+}
+
+// leave ends a direction that goes on in TLS.
+func (p *pump) leave() error {
+	if err := p.release(); err != nil {
+		return err
+	}
+	return errTurned
+}
+
+// forward passes on what is no TLS that begins.
+func (p *pump) forward(b []byte) error {
+	if p.relay.turn == nil {
+		return p.relay.pass(p.dir, b)
+	}
+	now := time.Now()
+	p.relay.active.Store(now.UnixNano())
+	b, err := p.relay.turn.pass(p.dir, now, b)
+	switch {
+	case errors.Is(err, errTurned):
+		return p.leave()
+	case err != nil || len(b) == 0:
+		return err
+	}
+	return p.relay.pass(p.dir, b)
 }
 
 // release forwards what is held back, if that is what limits do.

@@ -32,19 +32,36 @@ func (s *session) plainServer() end {
 // relay forwards both directions until they have ended.
 type relay struct {
 	session *session
-	look    bool // the Stream is asked before anything is forwarded
+	look    bool  // the Stream is asked before anything is forwarded
+	turn    *turn // nil if TLS that begins later is not looked for
 	ends    [2]end
 	gates   [2]gate      // by direction
 	active  atomic.Int64 // when anything was read last, in Unix nanoseconds
 	left    atomic.Bool  // the origin has ended its direction
 	lingers atomic.Int64 // until when the client may still say what nobody hears, in Unix nanoseconds; 0 before the end
+	aborted atomic.Bool
 }
 
 func (s *session) relay(client, server end, look bool) {
 	r := &relay{session: s, look: look, ends: [2]end{flow.ToServer: server, flow.ToClient: client}}
+	r.run()
+}
+
+// converse relays what is no TLS, and looks at it, until it has ended or TLS begins. Then it returns what the client has said from there on,
+// of which nothing was forwarded, and both directions can be read from there on.
+func (s *session) converse() *helloReader {
+	r := &relay{session: s, look: true, turn: new(turn), ends: [2]end{flow.ToServer: s.plainServer(), flow.ToClient: s.plain()}}
+	r.run()
+	if r.turn.begun.Load() && !r.aborted.Load() {
+		return &r.turn.first
+	}
+	return nil
+}
+
+func (r *relay) run() {
 	r.active.Store(time.Now().UnixNano())
-	if look {
-		defer s.gateway.track(s)()
+	if r.look {
+		defer r.session.gateway.track(r.session)()
 	}
 	for _, e := range r.ends {
 		_ = e.wire.SetDeadline(time.Time{})
@@ -60,7 +77,12 @@ func (r *relay) pump(dir flow.Direction) {
 	err := errPanic
 	defer func() {
 		p.shrink()
-		if dir == flow.ToServer && r.look {
+		switch {
+		case errors.Is(err, errTurned):
+			r.turn.begun.Store(true)
+			_ = r.ends[flow.ToServer].wire.SetReadDeadline(past) // the other direction ends too
+			return
+		case dir == flow.ToServer && r.look:
 			r.session.parted(err, r.left.Load())
 		}
 		if err != nil && r.lingers.Load() == 0 {
@@ -78,10 +100,14 @@ var (
 
 // abort ends both directions at once. Who is not at fault must not take it for a regular end.
 func (r *relay) abort(dir flow.Direction, err error) {
-	if errors.Is(err, errDropped) {
+	r.aborted.Store(true)
+	switch {
+	case errors.Is(err, errDropped):
 		r.session.blocked()
-	} else if dir == flow.ToClient && r.look && says(err, renegotiation) {
+	case dir == flow.ToClient && r.look && says(err, renegotiation):
 		r.session.askedLate()
+	case dir == flow.ToClient:
+		r.session.insisted(err)
 	}
 	for _, e := range r.ends {
 		e.wire.reset()

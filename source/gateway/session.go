@@ -25,7 +25,9 @@ type session struct {
 	client  *wire
 	server  *wire       // nil while there is none
 	forget  func() bool // undoes that the end of Run closes it; nil with it
-	first   helloReader // what the client said
+	first   helloReader // what the client said; later, from its ClientHello on
+	later   bool        // TLS has begun in the midst of the connection
+	asked   bool        // the origin would have liked a client certificate, and got none
 	banner  []byte      // what the server said before, on this connection
 
 	decision policy.Decision
@@ -117,12 +119,17 @@ func (s *session) listen() {
 	s.hear()
 	_ = s.server.SetReadDeadline(past)
 	<-quiet
-	deadline := s.start.Add(s.gateway.cfg.Handshake)
-	_ = s.server.SetDeadline(deadline)
-	_ = s.client.SetDeadline(deadline)
 	if s.greeted() {
 		s.first = helloReader{buf: s.first.buf, not: true} // whatever the client says is no TLS
 	}
+	s.listened(s.start)
+}
+
+// listened notes what the client's hello says, and gives the handshakes their time.
+func (s *session) listened(since time.Time) {
+	deadline := since.Add(s.gateway.cfg.Handshake)
+	_ = s.server.SetDeadline(deadline)
+	_ = s.client.SetDeadline(deadline)
 	if h := s.first.hello; h != nil {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
 	}
@@ -231,20 +238,40 @@ func (s *session) carryOut(ctx context.Context) {
 	case !s.gateway.desk.Inspect():
 		s.instead(ctx, flow.OverCapacity, cases.OverCapacity)
 	default:
-		defer s.gateway.desk.Done()
-		if s.first.hello == nil {
-			s.tell(flow.DecryptedNo, "")
-			s.relay(s.plain(), s.plainServer(), true)
-			return
+		if first := s.lookInto(ctx); first != nil {
+			s.goOn(ctx, first)
 		}
-		s.inspect(ctx)
 	}
+}
+
+// lookInto inspects the connection, for which there is a place. Where TLS begins later, it returns what the client has said from there on.
+func (s *session) lookInto(ctx context.Context) *helloReader {
+	defer s.gateway.desk.Done()
+	if s.first.hello != nil {
+		s.inspect(ctx)
+		return nil
+	}
+	s.tell(flow.DecryptedNo, "")
+	return s.converse()
+}
+
+// goOn decides anew where TLS begins in the midst of the connection: now there is a name.
+func (s *session) goOn(ctx context.Context, first *helloReader) {
+	s.first, s.later, s.banner, s.seen = *first, true, nil, [2]uint64{}
+	s.listened(time.Now())
+	s.decision = s.ask(s.gateway.rules.Load())
+	s.carryOut(ctx)
 }
 
 // instead ends the connection, or hands on its bytes as they are, and says why. The client has not been answered yet.
 func (s *session) instead(ctx context.Context, why flow.Reason, choice policy.Choice) {
 	if choice == policy.Block {
 		s.decision.Action = flow.Block
+		s.tell(flow.DecryptedNo, why)
+		s.client.reset()
+		return
+	}
+	if s.server == nil && s.later { // what was said before TLS cannot be said again
 		s.tell(flow.DecryptedNo, why)
 		s.client.reset()
 		return

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse/parsetest"
 	"github.com/vitrine-ndr/vitrine/source"
-	"github.com/vitrine-ndr/vitrine/store/blob"
 )
 
 // Wire is what a network carries of a conversation, and the session keys that its programs write.
@@ -111,7 +111,7 @@ func newTap(proto flow.Proto, port uint16) *tap {
 		Client: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.1"), Port: port},
 		Server: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.2"), Port: 443},
 	}, t.now)
-	t.stream = blob.PlainSink(nowhere{}, t, blob.PlainOptions{}).Open(c)
+	t.stream = export.PlainSink(nowhere{}, t, export.PlainOptions{}).Open(c)
 	return t
 }
 

@@ -11,9 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,26 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
-
-// tshark runs tshark over a file and returns the lines that it prints.
-func tshark(t testing.TB, file []byte, args ...string) []string {
-	t.Helper()
-	program := testkit.Need(t, "tshark")
-	path := filepath.Join(t.TempDir(), "export.pcapng")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, append([]string{"-n", "-r", path}, args...)...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil || strings.Contains(stderr.String(), "damaged") || strings.Contains(stderr.String(), "cut short") {
-		t.Fatalf("tshark %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
-	}
-	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
-}
 
 // fields returns one line per packet that passes the filter: the fields, separated by blanks.
 func fields(t testing.TB, file []byte, filter string, names ...string) []string {
@@ -51,7 +31,7 @@ func fields(t testing.TB, file []byte, filter string, names ...string) []string 
 	for _, n := range names {
 		args = append(args, "-e", n)
 	}
-	return tshark(t, file, args...)
+	return testkit.Tshark(t, file, args...)
 }
 
 // buffer is a bytes.Buffer that several goroutines may write to.
@@ -157,7 +137,7 @@ func TestWriteBefore(t *testing.T) {
 	if got := fields(t, without.Bytes(), "tls.handshake.type == 1", "frame.interface_name"); len(got) != 2 || got[0] != "veth0" {
 		t.Errorf("ClientHellos on interfaces %q", got)
 	}
-	if application := sectionApplication(with.Bytes()); application != Application {
+	if application := sectionApplication(with.Bytes()); application != export.Application {
 		t.Errorf("application %q", application)
 	}
 	if bytes.Contains(without.Bytes(), []byte("TRAFFIC_SECRET")) {
@@ -232,7 +212,7 @@ func TestExportWriteError(t *testing.T) {
 	if err := WriteAfter(w, packets); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v, want io.ErrClosedPipe", err)
 	}
-	f := NewFile(w)
+	f := export.NewFile(w)
 	for i := range 100 {
 		f.Append(connID(0), packetOf(0, i, 1400))
 	}

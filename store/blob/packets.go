@@ -25,13 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vitrine-ndr/vitrine/capture"
+	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/flow"
 )
-
-// Recorder takes packets. It copies what it keeps.
-type Recorder interface {
-	Append(conn flow.ID, p *capture.Packet)
-}
 
 // Stats counts what became of packets. Appended = Written + the three drops + those that still wait.
 type Stats struct {
@@ -134,8 +130,8 @@ func (p *Packets) openSegments() error {
 // counted as dropped.
 func (p *Packets) Append(conn flow.ID, packet *capture.Packet) { p.append(conn, packet, false) }
 
-// Patient returns a Recorder whose Append waits for the disk: for input that can wait, such as files. It needs Run.
-func (p *Packets) Patient() Recorder { return patient{p} }
+// Patient returns an export.Recorder whose Append waits for the disk: for input that can wait, such as files. It needs Run.
+func (p *Packets) Patient() export.Recorder { return patient{p} }
 
 type patient struct{ p *Packets }
 

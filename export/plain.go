@@ -1,4 +1,4 @@
-package blob
+package export
 
 import (
 	"sync"
@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	segmentData = 1448    // what an Ethernet packet of 1500 bytes holds, as most stacks fill it
+	segmentData = 1448    // of PlainOptions: what an Ethernet packet of 1500 bytes holds, as most stacks fill it
 	maxGap      = 1 << 30 // sequence numbers may jump by less than half of their range
 )
 
 // PlainOptions says which connections a PlainSink records.
 type PlainOptions struct {
 	OnlyTLS bool // leave out what was never encrypted
+	Segment int  // most that a packet may hold of a stream; 0: 1448 bytes
 }
 
 // PlainSink returns a Sink that records the plaintext that passes on its way to next. It looks like packets of the
@@ -24,6 +25,9 @@ type PlainOptions struct {
 // acknowledgement for each, missing sequence numbers where bytes are missing, and an end. Datagrams stay what they are.
 // A connection without any plaintext leaves no packets.
 func PlainSink(next source.Sink, rec Recorder, o PlainOptions) source.Sink {
+	if o.Segment < 1 || o.Segment > segmentData {
+		o.Segment = segmentData
+	}
 	return &plainSink{next: next, rec: rec, options: o, bufs: sync.Pool{New: func() any { return new(plainPacket) }}}
 }
 
@@ -42,7 +46,12 @@ type plainPacket struct {
 
 // Open implements source.Sink.
 func (s *plainSink) Open(c *flow.Conn) source.Stream {
-	return &plainStream{sink: s, next: s.next.Open(c), conn: c, ends: endsOf(c.Tuple)}
+	next := s.next.Open(c)
+	recorded := plainStream{sink: s, next: next, conn: c, ends: endsOf(c.Tuple)}
+	if e, ok := next.(source.Editor); ok {
+		return &plainEditor{recorded, e}
+	}
+	return &recorded
 }
 
 // plainStream records one connection.
@@ -56,8 +65,30 @@ type plainStream struct {
 	open bool      // the handshake was recorded
 }
 
+// plainEditor records what was said, not what becomes of it.
+type plainEditor struct {
+	plainStream
+	editor source.Editor
+}
+
+// Edit implements source.Editor.
+func (s *plainEditor) Edit(dir flow.Direction, at time.Time, b []byte) source.Edit {
+	s.data(dir, at, b)
+	return s.editor.Edit(dir, at, b)
+}
+
+// Release implements source.Editor.
+func (s *plainEditor) Release(dir flow.Direction, at time.Time) source.Edit {
+	return s.editor.Release(dir, at)
+}
+
 // Data implements source.Stream.
 func (s *plainStream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verdict {
+	s.data(dir, at, b)
+	return s.next.Data(dir, at, b)
+}
+
+func (s *plainStream) data(dir flow.Direction, at time.Time, b []byte) {
 	if len(b) > 0 && s.wanted() {
 		p := s.sink.bufs.Get().(*plainPacket)
 		if s.conn.Tuple.Proto == flow.UDP {
@@ -68,7 +99,6 @@ func (s *plainStream) Data(dir flow.Direction, at time.Time, b []byte) flow.Verd
 		}
 		s.sink.bufs.Put(p)
 	}
-	return s.next.Data(dir, at, b)
 }
 
 // Gap implements source.Stream. A gap of unknown length is shown as one of a single byte.
@@ -117,7 +147,7 @@ func (s *plainStream) handshake(p *plainPacket, at time.Time) {
 func (s *plainStream) segments(p *plainPacket, dir flow.Direction, at time.Time, b []byte) {
 	s.handshake(p, at)
 	for len(b) > 0 {
-		n := min(len(b), segmentData)
+		n := min(len(b), s.sink.options.Segment)
 		flags := byte(tcpAck)
 		if n == len(b) {
 			flags |= tcpPush

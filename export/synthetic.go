@@ -1,4 +1,4 @@
-package blob
+package export
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package blob
+package export
 
 import (
 	"bytes"
@@ -13,8 +13,11 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/capture"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/internal/testkit"
 	"github.com/vitrine-ndr/vitrine/source"
 )
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 123456789, time.UTC)
 
 // sink notes what reaches it, and gives a verdict.
 type sink struct {
@@ -110,7 +113,7 @@ func TestPlainSinkInTshark(t *testing.T) {
 			args = append(args, "-e", n)
 		}
 		var lines []string
-		for _, l := range tshark(t, file, args...) {
+		for _, l := range testkit.Tshark(t, file, args...) {
 			lines = append(lines, strings.TrimSpace(l))
 		}
 		return lines
@@ -144,7 +147,7 @@ func TestPlainSinkInTshark(t *testing.T) {
 	}
 	sums := []string{"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-T", "fields",
 		"-e", "ip.checksum.status", "-e", "tcp.checksum.status", "-e", "udp.checksum.status"}
-	for i, line := range tshark(t, file, sums...) {
+	for i, line := range testkit.Tshark(t, file, sums...) {
 		if line = strings.Join(strings.Fields(line), " "); line != "1 1" && line != "1" {
 			t.Fatalf("packet %d: checksums %q, want good ones", i+1, line)
 		}
@@ -232,8 +235,7 @@ func TestPlainSinkOnlyTLS(t *testing.T) {
 
 // TestPlainSinkDoesNotAllocate leaves the pool out: with the race detector it forgets buffers at random.
 func TestPlainSinkDoesNotAllocate(t *testing.T) {
-	p, _ := start(t, Config{Dir: t.TempDir()})
-	s := PlainSink(new(quiet), p, PlainOptions{}).Open(connOf(flow.TCP, "192.0.2.1:1", "192.0.2.2:2")).(*plainStream)
+	s := PlainSink(new(quiet), new(nowhere), PlainOptions{}).Open(connOf(flow.TCP, "192.0.2.1:1", "192.0.2.2:2")).(*plainStream)
 	data := make([]byte, 16<<10)
 	packet := new(plainPacket)
 	s.segments(packet, flow.ToServer, noon, data)
@@ -263,3 +265,37 @@ func BenchmarkPlainSink(b *testing.B) {
 type nowhere struct{}
 
 func (*nowhere) Append(flow.ID, *capture.Packet) {}
+
+// editing takes everything out.
+type editing struct{ sink }
+
+func (e *editing) Open(*flow.Conn) source.Stream { return e }
+
+func (e *editing) Edit(_ flow.Direction, _ time.Time, b []byte) source.Edit {
+	return source.Edit{Held: len(b)}
+}
+
+func (e *editing) Release(flow.Direction, time.Time) source.Edit { return source.Edit{Drop: true} }
+
+// packets counts what is recorded.
+type packets int
+
+func (n *packets) Append(flow.ID, *capture.Packet) { *n++ }
+
+// TestPlainSinkLetsEdit records what is said in a connection, and changes nothing about what becomes of it.
+func TestPlainSinkLetsEdit(t *testing.T) {
+	var n packets
+	s, ok := PlainSink(new(editing), &n, PlainOptions{}).Open(connOf(flow.TCP, "192.0.2.1:1", "192.0.2.2:2")).(source.Editor)
+	if !ok {
+		t.Fatal("what edits does not any more")
+	}
+	if e := s.Edit(flow.ToServer, noon, []byte("said")); e.Held != 4 || e.Forward != nil {
+		t.Errorf("edited: %+v", e)
+	}
+	if e := s.Release(flow.ToServer, noon); !e.Drop {
+		t.Errorf("released: %+v", e)
+	}
+	if n == 0 {
+		t.Error("nothing was recorded")
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/vitrine-ndr/vitrine/export"
+	"github.com/vitrine-ndr/vitrine/internal/run"
+	"github.com/vitrine-ndr/vitrine/source"
+)
+
+// exportConfig says who else gets the plaintext. Nobody does unless it is set.
+type exportConfig struct {
+	PcapOverIP string      `yaml:"pcap_over_ip" doc:"address and port at which whoever connects is sent the plaintext as packets, in a pcap file"`
+	VXLAN      vxlanConfig `yaml:"vxlan"`
+	KeyLog     string      `yaml:"keylog" doc:"file for the session keys of both sides of inspected connections"`
+}
+
+type vxlanConfig struct {
+	To  string `yaml:"to" doc:"address and port that the plaintext is sent to, as packets in VXLAN"`
+	VNI uint32 `yaml:"vni" doc:"number of the VXLAN network"`
+}
+
+// Validate checks addresses.
+func (c *exportConfig) Validate() error {
+	for _, a := range []string{c.PcapOverIP, c.VXLAN.To} {
+		if _, _, err := net.SplitHostPort(a); a != "" && err != nil {
+			return fmt.Errorf("export must have address:port: %w", err)
+		}
+	}
+	if c.VXLAN.VNI > export.MaxVNI {
+		return fmt.Errorf("export.vxlan.vni must be at most %d", export.MaxVNI)
+	}
+	return nil
+}
+
+// exporter is who else gets the plaintext. Its fields are nil where nobody does.
+type exporter struct {
+	to      export.Recorders
+	segment int // most that packets may hold of a stream; 0: as usual
+	after   *export.File
+	overIP  *export.OverIP
+	mirror  *export.Mirror
+	keyLog  *os.File
+	files   []io.Closer
+}
+
+// open opens all that is configured, and says that it did. Files lie in the folder, but for that of the packets.
+func (c *exportConfig) open(pcapAfter, dir string, log *slog.Logger) (x *exporter, err error) {
+	x = &exporter{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, x.close(log))
+		}
+	}()
+	tell := func(what, where string) {
+		log.Warn("decrypted traffic leaves the gateway", "component", "export", "as", what, "to", where)
+	}
+	if pcapAfter != "" {
+		f, err := x.create(pcapAfter, os.O_TRUNC)
+		if err != nil {
+			return x, err
+		}
+		x.after = export.NewFile(f)
+		x.to = append(x.to, x.after)
+		tell("packets", pcapAfter)
+	}
+	if c.PcapOverIP != "" {
+		l, err := net.Listen("tcp", c.PcapOverIP)
+		if err != nil {
+			return x, fmt.Errorf("export.pcap_over_ip: %w", err)
+		}
+		x.overIP = export.NewOverIP(l, log)
+		x.to = append(x.to, x.overIP)
+		tell("packets", l.Addr().String())
+	}
+	if c.VXLAN.To != "" {
+		if x.mirror, err = export.NewMirror(c.VXLAN.To, c.VXLAN.VNI); err != nil {
+			return x, fmt.Errorf("export.vxlan: %w", err)
+		}
+		x.segment, x.files, x.to = export.MirrorData, append(x.files, x.mirror), append(x.to, x.mirror)
+		tell("packets in VXLAN", c.VXLAN.To)
+	}
+	if c.KeyLog != "" {
+		if x.keyLog, err = x.create(beside(dir, c.KeyLog), os.O_APPEND); err != nil {
+			return x, err
+		}
+		tell("session keys", x.keyLog.Name())
+	}
+	return x, nil
+}
+
+// create opens a file that only its owner may read.
+func (x *exporter) create(path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|how, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	x.files = append(x.files, f)
+	return f, f.Chmod(0o600) // it may have been there
+}
+
+// sink puts the export in front of the next Sink.
+func (x *exporter) sink(next source.Sink) source.Sink {
+	if len(x.to) == 0 {
+		return next
+	}
+	return export.PlainSink(next, x.to, export.PlainOptions{Segment: x.segment})
+}
+
+// begin serves those who come for the plaintext.
+func (x *exporter) begin(group *run.Group) {
+	if x.overIP != nil {
+		group.Go("pcap over IP", x.overIP.Run)
+	}
+}
+
+// close ends the export, and tells what was lost.
+func (x *exporter) close(log *slog.Logger) error {
+	var errs []error
+	if x.after != nil {
+		errs = append(errs, x.after.Close())
+	}
+	for _, f := range x.files {
+		errs = append(errs, f.Close())
+	}
+	if x.overIP != nil && x.overIP.Dropped() > 0 {
+		log.Warn("packets dropped: readers were too slow", "component", "export", "dropped", x.overIP.Dropped())
+	}
+	if x.mirror != nil && x.mirror.Failed() > 0 {
+		log.Warn("packets not sent to the mirror", "component", "export", "failed", x.mirror.Failed())
+	}
+	return errors.Join(errs...)
+}
+
+// keys returns where session keys are written, or nil.
+func (x *exporter) keys() io.Writer {
+	if x.keyLog == nil {
+		return nil
+	}
+	return x.keyLog
+}
