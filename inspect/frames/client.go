@@ -116,7 +116,7 @@ func (c *Client) step(b []byte) (int, error) {
 	case c.left > 0:
 		return c.pass(b)
 	}
-	n := min(len(b), headerSize-len(c.part))
+	n := min(len(b), max(0, headerSize-len(c.part)))
 	if n > 0 {
 		c.part = append(c.part, b[:n]...)
 		if len(c.part) < headerSize {
