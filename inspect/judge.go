@@ -70,7 +70,7 @@ func (l *line) emitted(h *event.HTTP) {
 // Begin judges a request by its head.
 func (l *line) Begin(body event.Body) {
 	h, ok := body.(*event.HTTP)
-	if !ok || l.block != nil {
+	if !ok || l.block != nil || h.Stream != 0 && h.Stream%2 == 0 { // a server's own request is not the client's
 		return
 	}
 	l.owed++
@@ -93,14 +93,14 @@ func tunnels(h *event.HTTP) bool {
 
 // Asked judges it again by what was seen of its body.
 func (l *line) Asked(body event.Body) {
-	if h, ok := body.(*event.HTTP); ok && l.block == nil {
+	if h, ok := body.(*event.HTTP); ok && l.block == nil && (h.Stream == 0 || h.Stream%2 == 1) {
 		l.judge(h, detect.Request)
 	}
 }
 
 func (l *line) judge(h *event.HTTP, stage detect.Stage) {
 	e := l.engine()
-	if e == nil || l.streams.dropped(h) {
+	if e == nil || l.wasDropped(h) {
 		return
 	}
 	verdict, findings := e.Inspect(&event.Event{Conn: l.conn, Body: h}, stage)
@@ -114,15 +114,24 @@ func (l *line) judge(h *event.HTTP, stage detect.Stage) {
 // Doubt drops a request of which it is not certain where it ends, unless such ones are let through.
 func (l *line) Doubt(body event.Body, code string) {
 	h, _ := body.(*event.HTTP)
-	if l.inspector.cfg.Doubtful || l.block != nil || h != nil && l.streams.dropped(h) || !l.blocks() {
+	if l.inspector.cfg.Doubtful || l.block != nil || h != nil && l.wasDropped(h) || !l.blocks() {
 		return
 	}
+	l.drop(h, []*event.Finding{l.ambiguous(h, code)})
+}
+
+// ambiguous is what is told of such a request; h is nil if its head is not known.
+func (l *line) ambiguous(h *event.HTTP, code string) *event.Finding {
 	f := &event.Finding{Engine: "request", Rule: Ambiguous, Class: event.ClassPolicy, Severity: 2, Action: event.Blocked, Name: "Request that can be understood in two ways: " + code}
 	if h != nil {
 		f.Tx, f.Method, f.Host, f.URL = h.Tx, h.Method, h.Host, h.URL
 	}
-	l.drop(h, []*event.Finding{f})
+	f.Reference = reference(l.conn.EventID(l.at, l.events))
+	return f
 }
+
+// wasDropped tells whether a request that is still open was dropped.
+func (l *line) wasDropped(h *event.HTTP) bool { return len(l.told[h.Tx]) > 0 }
 
 // drop tells of the findings, and prepares what the client is told. The last of them that blocks is the reason.
 func (l *line) drop(h *event.HTTP, findings []*event.Finding) {

@@ -29,7 +29,7 @@ type line struct {
 // Edit takes what was said in a direction, and returns what of it is forwarded.
 func (s *stream) Edit(dir flow.Direction, at time.Time, b []byte) source.Edit {
 	if s.plaintext == 0 && s.line == nil && s.blocks() {
-		s.line = &line{stream: s, told: map[uint64][]string{}}
+		s.line = &line{stream: s, streams: newStreams(), told: map[uint64][]string{}}
 		s.out.Judge = s.line
 	}
 	switch {
@@ -133,8 +133,11 @@ func (l *line) toClient(at time.Time, b []byte) source.Edit {
 	switch {
 	case l.said:
 		return source.Edit{}
-	case l.name == http2Name && !l.over && l.parser != nil:
-		return l.toClient2(at, b)
+	case !l.over && (l.parser == nil || l.name == http2Name):
+		l.halfway = true
+		e := l.toClient2(at, b)
+		e.Waiting = l.streams.client == nil && len(l.held) > l.undecided()
+		return e
 	case len(b) > 0:
 		l.halfway = true // unless the parser finds its end
 		l.Data(flow.ToClient, at, b)
@@ -174,7 +177,8 @@ func (l *line) listen(dir flow.Direction, b []byte) {
 // release forwards what is held, whatever it is.
 func (l *line) release() source.Edit {
 	if l.streams.client != nil {
-		return source.Edit{Forward: l.streams.client.Release()}
+		l.streams.release()
+		return l.toServer2(nil)
 	}
 	b := l.held
 	l.holding, l.held = false, nil

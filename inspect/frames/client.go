@@ -1,0 +1,372 @@
+package frames
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+)
+
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+const (
+	maxBlock   = 256 << 10 // bytes of a header block with its frames
+	maxControl = 16 << 10  // bytes of another frame that is read whole
+	maxOpen    = 10_000    // streams that are remembered
+)
+
+// state is that of a stream of which nothing is forwarded any more.
+type state uint8
+
+const (
+	pinged state = 1 << iota // the client was told, and asked to say when it has read that
+	over                     // the client sends no more of it, or was told to
+)
+
+// pingMark begins the PINGs that are neither peer's.
+const pingMark = "vtrn"
+
+// Judge knows what is to become of a client's streams.
+type Judge interface {
+	// Judged is the highest stream whose request was judged.
+	Judged() uint32
+	// Verdict is about a stream that is no higher than that.
+	Verdict(stream uint32) flow.Verdict
+	// Answer is what the client is told of a stream that was dropped before any of it was forwarded: lower-case field lines, with
+	// ":status" first, and a body.
+	Answer(stream uint32) (lines [][2]string, body []byte)
+}
+
+// Client edits what a client sends.
+type Client struct {
+	judge  Judge
+	server *Server
+
+	preface int    // bytes of it that were seen
+	part    []byte // what there is of a frame that is read whole
+	block   []byte // frames of a header block so far
+	first   frame  // of those
+	current frame  // the frame whose payload is passing
+	left    int    // bytes of that still to come
+	begun   bool   // some of it was forwarded
+
+	table    *table
+	anew     bool // header blocks are written anew: the server's table is no longer the client's
+	told     bool // the server was told that its table is not used
+	last     uint32
+	open     map[uint32]bool  // forwarded streams whose client's side is open
+	dropped  map[uint32]state // streams of which nothing is forwarded any more
+	waits    uint32           // the stream whose verdict everything from its beginning on waits for
+	queue    []byte           // all that
+	swallows int              // bytes of DATA that the server will never count
+	out      []byte
+}
+
+// NewClient returns an editor for what comes from the first byte of a connection on.
+func NewClient(server *Server, judge Judge) *Client {
+	c := &Client{judge: judge, server: server, table: newTable(), open: map[uint32]bool{}, dropped: map[uint32]state{}}
+	server.closed = func(stream uint32) { delete(c.open, stream) }
+	return c
+}
+
+// Edit takes what the client has said, about which the verdicts are known, and returns what is forwarded of it, valid until the next call.
+func (c *Client) Edit(b []byte) ([]byte, error) {
+	c.out = c.out[:0]
+	if len(c.queue) > 0 {
+		if c.queue = append(c.queue, b...); c.judge.Verdict(c.waits) == flow.Hold {
+			return nil, nil
+		}
+		b, c.queue = c.queue, nil
+	}
+	for c.waits = 0; len(b) > 0 && c.waits == 0; {
+		n, err := c.step(b)
+		if err != nil {
+			return nil, err
+		}
+		b = b[n:]
+	}
+	if c.waits != 0 {
+		c.queue = slices.Concat(c.block, b)
+		c.block = c.block[:0]
+	}
+	c.server.credit(c.swallows)
+	c.swallows = 0
+	return c.out, nil
+}
+
+// Held is how many bytes are kept back. What is not a whole header block stays, whatever happens.
+func (c *Client) Held() int { return len(c.part) + len(c.block) + len(c.queue) }
+
+// cut ends a stream that the server knows, on both sides.
+func (c *Client) cut(id uint32) {
+	if c.isDropped(id) {
+		return
+	}
+	c.dropped[id] = over
+	delete(c.open, id)
+	c.out = appendReset(c.out, id, cancel)
+	c.server.reset(id, cancel)
+}
+
+// step takes the next piece.
+func (c *Client) step(b []byte) (int, error) {
+	switch {
+	case c.preface < len(preface):
+		return c.takePreface(b)
+	case c.left > 0:
+		return c.pass(b)
+	}
+	n := min(len(b), max(0, headerSize-len(c.part)))
+	if n > 0 {
+		c.part = append(c.part, b[:n]...)
+		if len(c.part) < headerSize {
+			return n, nil
+		}
+	}
+	f := frameOf(c.part)
+	if err := c.allowed(f); err != nil {
+		return 0, err
+	}
+	if f.typ == data || f.typ > continuation {
+		c.part = c.part[:0]
+		return n, c.begin(f)
+	}
+	m := min(len(b)-n, headerSize+f.length-len(c.part))
+	c.part = append(c.part, b[n:n+m]...)
+	if len(c.part) < headerSize+f.length {
+		return n + m, nil
+	}
+	err := c.whole(f, c.part)
+	c.part = c.part[:0]
+	return n + m, err
+}
+
+func (c *Client) takePreface(b []byte) (int, error) {
+	n := min(len(b), len(preface)-c.preface)
+	if string(b[:n]) != preface[c.preface:c.preface+n] {
+		return 0, errPreface
+	}
+	c.preface += n
+	c.out = append(c.out, b[:n]...)
+	return n, nil
+}
+
+// allowed checks what the server would have to end the connection for, and what would take too much memory here.
+func (c *Client) allowed(f frame) error {
+	inBlock := len(c.block) > 0
+	switch {
+	case inBlock != (f.typ == continuation), inBlock && f.stream != c.first.stream, f.typ == push,
+		(f.typ == headers || f.typ == data) && f.stream%2 == 0, f.typ == window && f.length != 4, f.typ == resetStream && f.length != 4,
+		f.typ <= continuation && f.typ != data && f.length > maxControl && f.typ != headers && f.typ != continuation:
+		return errFrame
+	case f.length+len(c.block) > maxBlock && f.typ != data && f.typ <= continuation:
+		return errBlock
+	case len(c.open)+len(c.dropped) > maxOpen:
+		return errTooMany
+	}
+	return nil
+}
+
+// begin takes the header of a frame whose payload passes as it comes.
+func (c *Client) begin(f frame) error {
+	if f.typ == data && f.stream > c.last {
+		return errFrame // of a stream that was never opened
+	}
+	c.current, c.left, c.begun = f, f.length, false
+	c.put(f.append(nil))
+	c.ended()
+	return nil
+}
+
+// pass takes payload.
+func (c *Client) pass(b []byte) (int, error) {
+	n := min(len(b), c.left)
+	if c.begun && c.drops() {
+		return 0, errForwarded
+	}
+	if c.left -= n; c.put(b[:n]) {
+		c.swallows += n
+	}
+	c.ended()
+	return n, nil
+}
+
+// drops tells whether nothing of the current frame is forwarded.
+func (c *Client) drops() bool {
+	id := c.current.stream
+	return c.current.typ == data && (c.isDropped(id) || c.judge.Verdict(id) == flow.Drop)
+}
+
+func (c *Client) isDropped(id uint32) bool {
+	_, ok := c.dropped[id]
+	return ok
+}
+
+// put forwards or swallows bytes of the current frame.
+func (c *Client) put(b []byte) (swallowed bool) {
+	if c.drops() {
+		c.cut(c.current.stream)
+		return true
+	}
+	c.begun = true
+	c.out = append(c.out, b...)
+	return false
+}
+
+// acknowledged takes a client's answer to a PING, and tells whether that was Vitrine's own, which the server knows nothing of. It shows that
+// the client has read what it was told before. Only then it is asked to send no more: some forget the answer of a stream that is reset.
+func (c *Client) acknowledged(payload []byte) bool {
+	id := binary.BigEndian.Uint32(payload[4:])
+	if string(payload[:4]) != pingMark || c.dropped[id]&pinged == 0 {
+		return false
+	}
+	if c.dropped[id]&over == 0 {
+		c.server.reset(id, noError)
+	}
+	c.dropped[id] = over
+	return true
+}
+
+// ended notes the end of a stream's client's side.
+func (c *Client) ended() {
+	if c.left == 0 && c.current.typ == data && c.current.has(endStream) {
+		c.end(c.current.stream)
+	}
+}
+
+// end notes that the client sends no more of a stream.
+func (c *Client) end(id uint32) {
+	delete(c.open, id)
+	if c.isDropped(id) {
+		c.dropped[id] |= over
+	}
+}
+
+// whole takes a frame that is no DATA.
+func (c *Client) whole(f frame, b []byte) error {
+	switch f.typ {
+	case headers, continuation:
+		return c.piece(f, b)
+	case settings:
+		c.server.settings(f, b[headerSize:])
+	case window:
+		if f.stream == 0 {
+			c.out = c.server.widen(c.out, binary.BigEndian.Uint32(b[headerSize:])&^(1<<31))
+			return nil
+		}
+	case resetStream:
+		c.end(f.stream)
+	case ping:
+		if f.has(ack) && f.length == 8 && c.acknowledged(b[headerSize:]) {
+			return nil
+		}
+	}
+	if f.stream == 0 || f.stream%2 == 0 || f.stream <= c.last && !c.isDropped(f.stream) || f.stream > c.last && f.typ == priority {
+		c.out = append(c.out, b...)
+	}
+	return nil
+}
+
+// piece takes a part of a header block.
+func (c *Client) piece(f frame, b []byte) error {
+	if f.typ == headers {
+		c.first = f
+	}
+	c.block = append(c.block, b...)
+	if !f.has(endHeaders) {
+		return nil
+	}
+	if id := c.first.stream; id > c.last && c.judge.Verdict(id) == flow.Hold {
+		c.waits = id
+		return nil
+	}
+	before, block, ok := unwrap(c.block)
+	if !ok {
+		return errFrame
+	}
+	fields, err := c.table.read(block)
+	if err != nil {
+		return err
+	}
+	err = c.request(func(b []byte) []byte {
+		if !c.anew {
+			return append(b, c.block...)
+		}
+		var text []byte
+		if !c.told {
+			c.told, text = true, append(text, 0x20) // a table of size 0: what the server has in its own is never referred to again
+		}
+		for _, f := range fields {
+			text = appendField(text, f)
+		}
+		return appendBlock(b, c.first, before, text)
+	})
+	c.block = c.block[:0]
+	return err
+}
+
+// request decides about a header block, which write appends.
+func (c *Client) request(write func([]byte) []byte) error {
+	id := c.first.stream
+	fresh := id > c.last
+	c.last = max(c.last, id)
+	switch {
+	case fresh && id > c.judge.Judged():
+		return errUnjudged
+	case c.isDropped(id), !fresh && !c.open[id]: // whatever else it is, the server would not take it
+		if c.anew = true; c.first.has(endStream) {
+			c.end(id)
+		}
+		return nil
+	case c.judge.Verdict(id) == flow.Drop:
+		c.anew = true
+		c.refuse(id, fresh)
+		return nil
+	}
+	c.out = write(c.out)
+	if c.open[id] = true; c.first.has(endStream) {
+		c.end(id)
+	}
+	return nil
+}
+
+// refuse drops a stream at a header block.
+func (c *Client) refuse(id uint32, fresh bool) {
+	if !fresh {
+		c.cut(id)
+		return
+	}
+	lines, body := c.judge.Answer(id)
+	if c.server.answer(id, lines, body); c.first.has(endStream) {
+		c.dropped[id] = over
+		return
+	}
+	c.dropped[id] = pinged
+	c.server.ping(id)
+}
+
+// unwrap takes the frames of a header block apart: what of the first one's payload is its priority, and the block.
+func unwrap(b []byte) (before, block []byte, ok bool) {
+	f := frameOf(b)
+	payload := b[headerSize : headerSize+f.length]
+	rest := b[headerSize+f.length:]
+	if f.has(padded) {
+		if len(payload) == 0 || int(payload[0]) >= len(payload) {
+			return nil, nil, false
+		}
+		payload = payload[1 : len(payload)-int(payload[0])]
+	}
+	if f.has(prioritised) {
+		if len(payload) < 5 {
+			return nil, nil, false
+		}
+		before, payload = payload[:5], payload[5:]
+	}
+	block = slices.Clone(payload)
+	for len(rest) > 0 {
+		n := frameOf(rest).length
+		block = append(block, rest[headerSize:headerSize+n]...)
+		rest = rest[headerSize+n:]
+	}
+	return before, block, true
+}
