@@ -29,6 +29,14 @@ type routed struct {
 // newRouted makes the three, and an origin at ports 8443, 9443 and 15443 that answers with the address that it sees.
 func newRouted(t *testing.T) *routed {
 	t.Helper()
+	r := newNetwork(t)
+	r.serve(t)
+	return r
+}
+
+// newNetwork makes the three, and an authority for the gateway.
+func newNetwork(t testing.TB) *routed {
+	t.Helper()
 	r := &routed{agent: buildAgent(t), dir: filepath.Join(t.TempDir(), "gateway")}
 	ip := testkit.Need(t, "ip")
 	do := func(args ...string) {
@@ -65,16 +73,15 @@ func newRouted(t *testing.T) *routed {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	r.serve(t)
+	if out, err := exec.Command(r.agent, "gateway", "trial-ca", "--dir", r.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	return r
 }
 
 func (r *routed) serve(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	if out, errs, status := command(t, r.agent, "gateway", "trial-ca", "--dir", r.dir); status != 0 {
-		t.Fatal(out, errs)
-	}
 	cert, key := filepath.Join(r.dir, "server.pem"), filepath.Join(dir, "key.pem")
 	if out, errs, status := command(t, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=the origin", "-addext", "subjectAltName=DNS:shop.example", "-keyout", key, "-out", cert); status != 0 {
 		t.Fatal(out, errs)
@@ -114,7 +121,7 @@ func tryDial(address string) error {
 }
 
 // start runs the gateway on the router until it listens.
-func (r *routed) start(t *testing.T) *running {
+func (r *routed) start(t testing.TB) *running {
 	t.Helper()
 	g := &running{cmd: r.router.Command(context.Background(), r.agent, "gateway", "--config", filepath.Join(r.dir, "gateway.yaml"), "-o", "json")}
 	g.cmd.Stdout, g.cmd.Stderr = &g.stdout, &g.stderr

@@ -237,7 +237,7 @@ func printGatewayStats(out io.Writer, s gateway.Stats) {
 		n    uint64
 	}{
 		{"clients refused", s.Refused}, {"origins unreachable", s.Unreachable}, {"addresses guarded", s.Guarded}, {"connections blocked", s.Blocked},
-		{"beyond the limit", s.OverCapacity}, {"errors of accept", s.AcceptErrors}, {"panics", s.Panics},
+		{"beyond the limit", s.OverCapacity}, {"beyond the limit of a client", s.OverClient}, {"errors of accept", s.AcceptErrors}, {"panics", s.Panics},
 	} {
 		if l.n > 0 {
 			line(l.name, l.n)

@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
@@ -63,6 +64,8 @@ type trustConfig struct {
 
 type gatewayLimits struct {
 	Connections int           `yaml:"connections" doc:"open at once; beyond it, new ones are closed"`
+	PerClient   int           `yaml:"per_client" doc:"open at once of one client: an IPv4 address, or an IPv6 network of 64 bits"`
+	Inspected   int           `yaml:"inspected" doc:"looked into at once; beyond it, cases.over_capacity decides about new ones"`
 	Handshake   time.Duration `yaml:"handshake" doc:"from a client's connection to the end of the handshakes"`
 	Idle        time.Duration `yaml:"idle" doc:"how long a connection may be silent"`
 }
@@ -73,10 +76,14 @@ type holdConfig struct {
 	Open  bool          `yaml:"open" doc:"at a limit forward what is held; else end the connection"`
 }
 
+func (l gatewayLimits) admission() admission.Limits {
+	return admission.Limits{Conns: l.Connections, PerClient: l.PerClient, Inspected: l.Inspected, Greetings: admission.Default.Greetings}
+}
+
 func defaultGatewayConfig() *gatewayConfig {
 	return &gatewayConfig{
 		Trust:  trustConfig{System: true, Complete: true, Revocation: origin.Soft},
-		Limits: gatewayLimits{gateway.DefaultConns, gateway.DefaultHandshake, gateway.DefaultIdle},
+		Limits: gatewayLimits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
 		Hold:   holdConfig{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
 		Pins:   defaultPins(),
 	}
@@ -91,6 +98,9 @@ func (c *gatewayConfig) Validate() error {
 		return errors.New("authorities must have one at least; \"vitrine-agent gateway trial-ca\" makes one")
 	case !c.Trust.System && len(c.Trust.Roots) == 0:
 		return errors.New("trust.system or trust.roots is needed: no server would be trusted")
+	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
+		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
+	case c.Limits.admission().Validate() != nil || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
 	case !slices.Contains(origin.Revocations, c.Trust.Revocation):
 		return fmt.Errorf("trust.revocation is %q: want one of %q", c.Trust.Revocation, origin.Revocations)
 	case c.Limits.Connections < 1 || c.Limits.Handshake <= 0 || c.Limits.Idle <= 0 || c.Hold.Bytes < 1 || c.Hold.Time <= 0:
@@ -310,7 +320,7 @@ func (c *gatewayConfig) gateway(p *gatewayParts, listeners []gateway.Listener, l
 	judge := origin.NewOnline(p.roots, origin.Online{Guard: guard, Complete: c.Trust.Complete, Revocation: c.Trust.Revocation}, log)
 	return gateway.Config{
 		Listeners: listeners, Rules: p.rules, Mints: p.mints, Judge: judge, Guard: guard, Pins: p.pins,
-		Hold:  gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
-		Conns: c.Limits.Connections, Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
+		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
+		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(),
 	}
 }

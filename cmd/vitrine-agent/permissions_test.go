@@ -223,7 +223,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // start starts a server and ends it with the test.
-func start(t *testing.T, cmd *exec.Cmd) {
+func start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func (s *session) permit(address string) error {
 	if err != nil {
 		return fmt.Errorf("read address: %w", err)
 	}
-	if err := s.gateway.cfg.Guard.Check(server.Addr(), time.Now()); err != nil {
+	if err := s.gateway.cfg.Guard.Check(server, time.Now()); err != nil {
 		return err
 	}
 	if err := s.unblocked("", server); err != nil {

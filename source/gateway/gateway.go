@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
@@ -32,11 +33,11 @@ type Config struct {
 	// name none. A name that a policy has must be there.
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
-	Guard *origin.Guard
-	Pins  *pin.Table // which clients accept no certificate but a server's own; nil: one that begins empty
+	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
+	Pins  *pin.Table    // which clients accept no certificate but a server's own; nil: one that begins empty
 	Hold  Hold
-	// Conns is how many connections may be open at once; beyond it, new ones are closed.
-	Conns int
+	// Limits are what may be open at once. Beyond them, new connections are closed, or not looked into.
+	Limits admission.Limits
 	// Handshake is how long a client may take from its connection to the end of both handshakes.
 	Handshake time.Duration
 	// Idle is how long both directions may be silent.
@@ -59,7 +60,6 @@ type Hold struct {
 
 // Defaults that are right for Config.
 const (
-	DefaultConns     = 20_000
 	DefaultHandshake = 20 * time.Second
 	DefaultIdle      = 10 * time.Minute
 )
@@ -79,7 +79,7 @@ type Gateway struct {
 	sessions sessionCache
 	tickets  tickets
 	asking   origin.Asking // origins that asked for a client certificate
-	slots    chan struct{}
+	desk     *admission.Desk
 	stats    counters
 	rules    atomic.Pointer[policy.Table]
 
@@ -94,15 +94,18 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 		return nil, errors.New("no listener: nobody could connect")
 	case cfg.Rules == nil || cfg.Judge == nil || cfg.Guard == nil:
 		return nil, errors.New("rules, judge and guard are needed")
-	case cfg.Conns < 1 || cfg.Handshake <= 0 || cfg.Idle <= 0 || cfg.Hold.Bytes < 1 || cfg.Hold.Time <= 0:
+	case cfg.Limits.Validate() != nil || cfg.Handshake <= 0 || cfg.Idle <= 0 || cfg.Hold.Bytes < 1 || cfg.Hold.Time <= 0:
 		return nil, errors.New("every limit must be more than 0")
+	}
+	for _, l := range cfg.Listeners {
+		cfg.Guard.Never = append(cfg.Guard.Never, addrPort(l.Addr()))
 	}
 	if cfg.Pins == nil {
 		cfg.Pins = pin.New(pin.Config{})
 	}
 	g := &Gateway{
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
-		sessions: newSessionCache(), slots: make(chan struct{}, cfg.Conns), inspected: map[*session]bool{},
+		sessions: newSessionCache(), desk: admission.New(cfg.Limits), inspected: map[*session]bool{},
 	}
 	return g, g.SetRules(cfg.Rules)
 }
@@ -180,15 +183,14 @@ func (g *Gateway) accept(ctx context.Context, l Listener, sink source.Sink, all 
 			time.Sleep(acceptPause)
 			continue
 		}
-		select {
-		case g.slots <- struct{}{}:
-		default:
-			g.stats.overCapacity.Add(1)
+		leave, err := g.desk.Enter(addrPort(c.RemoteAddr()).Addr())
+		if err != nil {
+			g.stats.turnedAway(err)
 			c.Close()
 			continue
 		}
 		all.Go(func() {
-			defer func() { <-g.slots }()
+			defer leave()
 			g.serve(ctx, l, c, sink)
 		})
 	}

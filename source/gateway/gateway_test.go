@@ -419,7 +419,7 @@ func TestServerSpeaksFirst(t *testing.T) {
 // TestLimits has clients that are too slow, too silent, and too many.
 func TestLimits(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), config: func(c *gateway.Config) {
-		c.Handshake, c.Idle, c.Conns = 2*time.Second, 300*time.Millisecond, 2
+		c.Handshake, c.Idle, c.Limits.Conns = 2*time.Second, 2*time.Second, 2
 	}})
 	address, _ := w.shop(t, nil)
 	silent, err := net.Dial("tcp", w.proxy)
@@ -448,7 +448,7 @@ func TestLimits(t *testing.T) {
 	c, err := w.handshake(t, address, w.client())
 	check(t, err)
 	for range 10 { // longer than each may be silent
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 		echo(t, c, "x")
 	}
 	if _, err := c.Read(make([]byte, 1)); err == nil {
@@ -459,15 +459,17 @@ func TestLimits(t *testing.T) {
 }
 
 // TestWaitingIsNoWayAround has a client say nothing, or only a part of its hello, until it is known to be slow. Where it is to be inspected it
-// does not get any further; where not, it may take its time.
+// or a rule could block its name it does not get any further; where not, it may take its time.
 func TestWaitingIsNoWayAround(t *testing.T) {
-	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}} {
+	block := []policy.Exception{{ID: "evil", Names: []string{"shop.example"}}}
+	for _, rules := range []policy.Rules{inspectAll(policy.Cases{}), {}, {Block: block}} {
 		inspected := len(rules.Policies) > 0
+		free := !inspected && len(rules.Block) == 0
 		w := newWorld(t, options{rules: rules, config: func(c *gateway.Config) { c.Handshake = 700 * time.Millisecond }})
 		address, _ := w.shop(t, nil)
 		for _, early := range []int{0, 100} {
 			c := tls.Client(&lateConn{Conn: w.connect(t, address), early: early, wait: 1500 * time.Millisecond}, &tls.Config{RootCAs: w.public.pool(), ServerName: "shop.example"})
-			if err := c.Handshake(); (err == nil) == inspected {
+			if err := c.Handshake(); (err == nil) != free {
 				t.Errorf("%d bytes early, inspected is %t: %v", early, inspected, err)
 			}
 			c.Close()

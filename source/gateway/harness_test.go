@@ -38,6 +38,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
@@ -217,7 +218,7 @@ func newWorld(t testing.TB, o options) *world {
 	cfg := gateway.Config{
 		Listeners: []gateway.Listener{{Listener: proxy, Front: front.Connect(o.users)}, {Listener: socks, Front: front.SOCKS5(o.users)}},
 		Rules:     rules, Mints: map[string]*authority.Mint{"": mint}, Judge: origin.NewJudge(w.public.pool()), Guard: &origin.Guard{}, Pins: w.pins,
-		Hold: gateway.DefaultHold, Conns: 100, Handshake: patience, Idle: time.Minute, Seed: flow.NewSeed(),
+		Hold: gateway.DefaultHold, Limits: admission.Limits{Conns: 100, PerClient: 100, Inspected: 100, Greetings: 1 << 20}, Handshake: patience, Idle: time.Minute, Seed: flow.NewSeed(),
 	}
 	if !o.guarded {
 		cfg.Guard.Allow = []netip.Prefix{loopback}

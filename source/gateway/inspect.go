@@ -62,7 +62,7 @@ func (s *session) inspect(ctx context.Context) {
 	}
 	s.tell(flow.DecryptedYes, "")
 	s.shaken = time.Now()
-	s.first.buf = nil
+	s.takeFirst()
 	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
 	s.plaintext()
 }
@@ -91,7 +91,7 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	c := tls.Client(front.Prefixed(s.server, s.banner), &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
-		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, NextProtos: o.alpn,
+		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
 		ClientSessionCache: s.gateway.sessions,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true

@@ -20,9 +20,7 @@ type end struct {
 
 // plain is the client's side as it is, from its first byte on. It can be had once.
 func (s *session) plain() end {
-	said := s.first.buf
-	s.first.buf = nil // most of it is sent at once, and the connection may last for days
-	return end{front.Prefixed(s.client, said), s.client.CloseWrite, s.client}
+	return end{front.Prefixed(s.client, s.takeFirst()), s.client.CloseWrite, s.client}
 }
 
 // plainServer is the origin's side as it is.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -71,6 +72,7 @@ func (s *session) run(ctx context.Context, sink source.Sink) {
 	s.stream = sink.Open(s.conn)
 	defer s.close()
 	s.listen()
+	defer s.takeFirst()
 	s.decision = s.ask(s.gateway.rules.Load())
 	s.carryOut(ctx)
 }
@@ -108,21 +110,11 @@ func (s *session) listen() {
 		defer close(quiet)
 		b := make([]byte, 1<<10)
 		n, _ := s.server.Read(b) // an error will be met again
-		if s.banner = b[:n]; s.greeted() {
+		if s.banner = bytes.Clone(b[:n]); s.greeted() {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}()
-	b := make([]byte, 4<<10)
-	for known := false; !known; {
-		n, err := s.client.Read(b)
-		known = s.first.add(b[:n])
-		if errors.Is(err, io.EOF) && len(s.first.buf) == 0 {
-			s.first.not = true // it has nothing to say, but may want to hear
-		}
-		if err != nil {
-			break
-		}
-	}
+	s.hear()
 	_ = s.server.SetReadDeadline(past)
 	<-quiet
 	deadline := s.start.Add(s.gateway.cfg.Handshake)
@@ -135,6 +127,38 @@ func (s *session) listen() {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
 	}
 }
+
+// hear reads what the client says first, until it is known whether that is a ClientHello, or until it is interrupted.
+func (s *session) hear() {
+	b := make([]byte, 4<<10)
+	for known := false; !known; {
+		n, err := s.client.Read(b)
+		if !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+n) {
+			s.gateway.stats.overCapacity.Add(1)
+			err = errSilenced
+		} else {
+			known = s.first.add(b[:n])
+		}
+		if errors.Is(err, io.EOF) && len(s.first.buf) == 0 {
+			s.first.not = true // it has nothing to say, but may want to hear
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// takeFirst returns what the client has said first, which the session forgets: most of it is sent at once, and the connection may last
+// for days.
+func (s *session) takeFirst() []byte {
+	b := s.first.buf
+	s.first.buf = nil
+	s.gateway.desk.Greet(len(b), 0)
+	return b
+}
+
+// errSilenced ends a first message for which there is no memory.
+var errSilenced = errors.New("too much is unfinished")
 
 // greeted tells whether the server has spoken first, as none of TLS does. A TLS record is no greeting: clients of TLS ignore, for
 // example, a warning in front of the handshake, so it must not look like another protocol here.
@@ -188,25 +212,31 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, flow.BlockedByPolicy, policy.Block)
 	case s.first.broken: // some server may read it, and the name in it may be a blocked one
 		s.instead(ctx, flow.Malformed, policy.Block)
+	case s.first.hello == nil && !s.first.not && (d.Action == flow.Inspect || s.gateway.rules.Load().BlocksNames()):
+		// who waits long enough must not get past the rules
+		s.tell(flow.DecryptedNo, "")
+		s.client.reset()
 	case d.Action == flow.Bypass && d.Rule == "":
 		s.instead(ctx, flow.OutsideScope, policy.Bypass)
 	case d.Action == flow.Bypass:
 		s.instead(ctx, flow.BypassedByPolicy, policy.Bypass)
-	case s.first.hello == nil && !s.first.not: // who waits long enough must not get past inspection
-		s.tell(flow.DecryptedNo, "")
-		s.client.reset()
-	case s.first.hello == nil && cases.NotTLS == policy.Inspect:
-		s.tell(flow.DecryptedNo, "")
-		s.relay(s.plain(), s.plainServer(), true)
-	case s.first.hello == nil:
+	case s.first.hello == nil && cases.NotTLS != policy.Inspect:
 		s.instead(ctx, "", cases.NotTLS)
-	case s.name() == "" && cases.NoName != policy.Inspect:
+	case s.first.hello != nil && s.name() == "" && cases.NoName != policy.Inspect:
 		s.instead(ctx, flow.NoServerName, cases.NoName)
-	case s.gateway.asking.Has(s.asker(), time.Now()):
+	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()):
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
-	case cases.Pinned != policy.Inspect && s.isPinned():
+	case s.first.hello != nil && cases.Pinned != policy.Inspect && s.isPinned():
 		s.instead(ctx, flow.Pinned, cases.Pinned)
+	case !s.gateway.desk.Inspect():
+		s.instead(ctx, flow.OverCapacity, cases.OverCapacity)
 	default:
+		defer s.gateway.desk.Done()
+		if s.first.hello == nil {
+			s.tell(flow.DecryptedNo, "")
+			s.relay(s.plain(), s.plainServer(), true)
+			return
+		}
 		s.inspect(ctx)
 	}
 }

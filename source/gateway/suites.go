@@ -29,6 +29,7 @@ var groups = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP5
 type offer struct {
 	min, max uint16 // versions
 	suites   []uint16
+	groups   []tls.CurveID // none: those of crypto/tls
 	alpn     []string
 }
 
@@ -45,6 +46,11 @@ func newOffer(h *handshake.ClientHello) (*offer, error) {
 			o.suites = append(o.suites, id)
 		}
 	}
+	for _, g := range groups {
+		if slices.Contains(h.Groups, uint16(g)) {
+			o.groups = append(o.groups, g)
+		}
+	}
 	for _, name := range h.ALPN {
 		if name != "" {
 			o.alpn = append(o.alpn, name)
@@ -53,7 +59,7 @@ func newOffer(h *handshake.ClientHello) (*offer, error) {
 	if len(o.suites) == 0 {
 		o.min = max(o.min, tls.VersionTLS13)
 	}
-	if o.min > o.max || o.max == tls.VersionTLS13 && !slices.ContainsFunc(h.Groups, func(g uint16) bool { return slices.Contains(groups, tls.CurveID(g)) }) {
+	if o.min > o.max || o.max == tls.VersionTLS13 && len(o.groups) == 0 {
 		return nil, errUnsupported
 	}
 	return o, nil

@@ -38,13 +38,13 @@ type fetcher struct {
 }
 
 // newFetcher returns a fetcher from addresses that check lets through.
-func newFetcher(check func(netip.Addr, time.Time) error, log *slog.Logger) *fetcher {
+func newFetcher(check func(netip.AddrPort, time.Time) error, log *slog.Logger) *fetcher {
 	dialer := net.Dialer{ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
 		}
-		return check(to.Addr(), time.Now())
+		return check(to, time.Now())
 	}}
 	return &fetcher{
 		client: &http.Client{

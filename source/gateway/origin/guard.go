@@ -21,6 +21,9 @@ var ErrGuarded = errors.New("the gateway connects to no address of this machine,
 type Guard struct {
 	// Allow are exceptions. It must not change.
 	Allow []netip.Prefix
+	// Never are what no exception is about: where the gateway itself listens, and whatever else serves its administrators. The unspecified
+	// address stands for all of this machine. It must not change.
+	Never []netip.AddrPort
 
 	mu    sync.Mutex
 	own   []netip.Addr // addresses of this machine; never changed in place
@@ -55,8 +58,14 @@ var carriers = []struct {
 var last = [4]int{12, 13, 14, 15}
 
 // Check returns ErrGuarded, with the address, unless it may be connected to.
-func (g *Guard) Check(a netip.Addr, now time.Time) error {
+func (g *Guard) Check(server netip.AddrPort, now time.Time) error {
+	a := server.Addr()
 	plain := a.WithZone("")
+	if slices.ContainsFunc(g.Never, func(n netip.AddrPort) bool { return n.Port() == server.Port() }) {
+		if err := g.apart(server, now); err != nil {
+			return err
+		}
+	}
 	if g.allows(plain) {
 		return nil
 	}
@@ -72,14 +81,32 @@ func (g *Guard) Check(a netip.Addr, now time.Time) error {
 	return nil
 }
 
+// apart returns ErrGuarded if a connection to the server would reach one of Never.
+func (g *Guard) apart(server netip.AddrPort, now time.Time) error {
+	own, err := g.addresses(now)
+	if err != nil {
+		return fmt.Errorf("connect to %s: find out whether it is of this machine: %w", server, err)
+	}
+	plain := server.Addr().WithZone("")
+	for _, meant := range append(carried(plain), plain) {
+		here := meant.IsLoopback() || meant.IsUnspecified() || slices.Contains(own, meant)
+		for _, n := range g.Never {
+			if n.Port() == server.Port() && (n.Addr().Unmap() == meant || n.Addr().IsUnspecified() && here) {
+				return fmt.Errorf("connect to %s: %w", server, ErrGuarded)
+			}
+		}
+	}
+	return nil
+}
+
 // checkPublic is Check for what strangers have the gateway connect to: no address of a private network either.
-func (g *Guard) checkPublic(a netip.Addr, now time.Time) error {
-	plain := a.WithZone("")
+func (g *Guard) checkPublic(server netip.AddrPort, now time.Time) error {
+	plain := server.Addr().WithZone("")
 	private := slices.ContainsFunc(append(carried(plain), plain), netip.Addr.IsPrivate)
 	if private && !g.allows(plain) {
-		return fmt.Errorf("connect to %s: %w", a, ErrGuarded)
+		return fmt.Errorf("connect to %s: %w", server, ErrGuarded)
 	}
-	return g.Check(a, now)
+	return g.Check(server, now)
 }
 
 // allows tells whether the address is an exception.

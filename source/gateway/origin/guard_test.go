@@ -23,17 +23,17 @@ func TestGuard(t *testing.T) {
 		"2002:a9fe:a9fe::1", "2002:7f00:1::", "2002:a83f:8110::7",
 		"64:ff9b:1::169.254.169.254", "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0", "64:ff9b:1:7:7:7:7f00:1",
 	} {
-		if err := g.Check(netip.MustParseAddr(a), now); !errors.Is(err, origin.ErrGuarded) {
+		if err := g.Check(netip.AddrPortFrom(netip.MustParseAddr(a), 443), now); !errors.Is(err, origin.ErrGuarded) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
 	for _, a := range []string{"192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1", "100.100.100.201", "64:ff9b::192.0.2.1", "::ffff:192.0.2.1",
 		"fd20:ce::253", "2002:c000:201::1", "64:ff9b:1::192.0.2.1", "64:ff9b:1:c000:2:100::", "64:ff9b:2::7f00:1"} {
-		if err := g.Check(netip.MustParseAddr(a), now); err != nil {
+		if err := g.Check(netip.AddrPortFrom(netip.MustParseAddr(a), 443), now); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
-	if err := g.Check(netip.Addr{}, now); err == nil {
+	if err := g.Check(netip.AddrPort{}, now); err == nil {
 		t.Error("no address is allowed")
 	}
 }
@@ -46,7 +46,7 @@ func TestGuardKnowsItsMachine(t *testing.T) {
 	}
 	for _, n := range own {
 		p := netip.MustParsePrefix(n.String())
-		if err := g.Check(p.Addr(), time.Now()); !errors.Is(err, origin.ErrGuarded) {
+		if err := g.Check(netip.AddrPortFrom(p.Addr(), 443), time.Now()); !errors.Is(err, origin.ErrGuarded) {
 			t.Errorf("%s is of this machine: %v", p.Addr(), err)
 		}
 	}
@@ -55,7 +55,7 @@ func TestGuardKnowsItsMachine(t *testing.T) {
 // TestGuardWithoutAddresses has the machine run out of files, and so unable to list its addresses: they stay guarded.
 func TestGuardWithoutAddresses(t *testing.T) {
 	own := ownAddress(t)
-	elsewhere, now := netip.MustParseAddr("192.0.2.1"), time.Now()
+	elsewhere, now := netip.MustParseAddrPort("192.0.2.1:443"), time.Now()
 	var fresh, old origin.Guard
 	if err := old.Check(elsewhere, now); err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestGuardWithoutAddresses(t *testing.T) {
 		t.Errorf("a guard that knows no addresses says %v", err)
 	}
 	now = now.Add(time.Hour)
-	if err := old.Check(own, now); !errors.Is(err, origin.ErrGuarded) {
+	if err := old.Check(netip.AddrPortFrom(own, 443), now); !errors.Is(err, origin.ErrGuarded) {
 		t.Errorf("%s is of this machine: %v", own, err)
 	}
 	if err := old.Check(elsewhere, now); err != nil {
@@ -109,8 +109,24 @@ func withoutFiles(t *testing.T) {
 func TestGuardExceptions(t *testing.T) {
 	g := origin.Guard{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32"), netip.MustParsePrefix("fe80::/64")}}
 	for a, allowed := range map[string]bool{"127.0.0.2": true, "::ffff:127.0.0.2": true, "127.0.0.1": false, "fe80::7%eth0": true, "fe80:1::7": false} {
-		if err := g.Check(netip.MustParseAddr(a), time.Now()); (err == nil) != allowed {
+		if err := g.Check(netip.AddrPortFrom(netip.MustParseAddr(a), 443), time.Now()); (err == nil) != allowed {
 			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
+func TestGuardKeepsListeners(t *testing.T) {
+	own := ownAddress(t)
+	g := origin.Guard{
+		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		Never: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:3128"), netip.MustParseAddrPort("[::]:15443")},
+	}
+	for address, allowed := range map[string]bool{
+		"127.0.0.1:3128": false, "[::ffff:127.0.0.1]:3128": false, "[64:ff9b::127.0.0.1]:3128": false, "127.0.0.2:3128": true, "127.0.0.1:3129": true,
+		"127.0.0.9:15443": false, "[::1]:15443": false, netip.AddrPortFrom(own, 15443).String(): false, "192.0.2.1:15443": true, "192.0.2.1:3128": true,
+	} {
+		if err := g.Check(netip.MustParseAddrPort(address), time.Now()); (err == nil) != allowed {
+			t.Errorf("%s: %v", address, err)
 		}
 	}
 }

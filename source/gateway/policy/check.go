@@ -162,6 +162,7 @@ func (c *Cases) validate() error {
 		{"no_name", c.NoName, []Choice{Inspect, Bypass, Block}},
 		{"pinned", c.Pinned, []Choice{Bypass, Inspect, Block}},
 		{"not_tls", c.NotTLS, []Choice{Inspect, Bypass, Block}},
+		{"over_capacity", c.OverCapacity, []Choice{Bypass, Block}},
 	} {
 		if k.got != ByDefault && !slices.Contains(k.allowed, k.got) {
 			return fmt.Errorf("cases.%s is %q: want one of %q", k.name, k.got, k.allowed)

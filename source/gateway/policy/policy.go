@@ -56,6 +56,7 @@ type Cases struct {
 	NoName            Choice `yaml:"no_name" doc:"the client names no server: inspect (default), bypass or block"`
 	Pinned            Choice `yaml:"pinned" doc:"the client accepts no certificate but the origin's own: bypass (default), inspect in vain, or block"`
 	NotTLS            Choice `yaml:"not_tls" doc:"the connection is not TLS: inspect it as it is (default), bypass or block"`
+	OverCapacity      Choice `yaml:"over_capacity" doc:"as many connections as may be are inspected already: bypass (default) or block"`
 }
 
 // Choice is what is done in a case.

@@ -45,6 +45,9 @@ func Compile(r Rules) (*Table, error) {
 	return t, nil
 }
 
+// BlocksNames reports whether a name may decide that a connection is blocked.
+func (t *Table) BlocksNames() bool { return len(t.block.exact)+len(t.block.below) > 0 }
+
 // number makes the scopes quick to find.
 func (t *Table) number() {
 	for i := range t.policies {
@@ -86,7 +89,7 @@ func (s Scope) Complete() Scope {
 // complete fills in the defaults.
 func (c Cases) complete() Cases {
 	for choice, byDefault := range map[*Choice]Choice{
-		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.Pinned: Bypass, &c.NotTLS: Inspect,
+		&c.BadCertificate: Mirror, &c.ClientCertificate: Bypass, &c.Unsupported: Bypass, &c.NoName: Inspect, &c.Pinned: Bypass, &c.NotTLS: Inspect, &c.OverCapacity: Bypass,
 	} {
 		if *choice == ByDefault {
 			*choice = byDefault

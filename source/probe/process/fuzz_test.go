@@ -134,7 +134,9 @@ func TestLinearTime(t *testing.T) {
 		"maps": {func(i int) string { return fmt.Sprintf("%08x-%08x r-xp 00000000 fe:00 %d /a", i, i, i%999+1) }, func(text string) { _, _ = parseMaps(strings.NewReader(text)) }},
 		"sockets": {func(i int) string {
 			return fmt.Sprintf("%d: 0100007F:%04X 0100007F:0050 01 0 0 0 0 0 %d", i, i%65536, i)
-		}, func(text string) { _ = parseSockets(strings.NewReader(text), nil, func(socketRow) bool { return true }) }},
+		}, func(text string) {
+			_ = parseSockets(strings.NewReader(text), nil, func(socketRow) bool { return true })
+		}},
 		"parts": {func(int) string { return "/docker-" }, func(text string) { _ = parseGroup(text) }},
 	} {
 		t.Run(name, func(t *testing.T) {
