@@ -359,6 +359,12 @@ func TestSlowList(t *testing.T) {
 	if got := ask(); got != "" {
 		t.Errorf("while the list is under way: %q", got)
 	}
+	began := time.Now()
+	for range 20 { // who would wait for 40 seconds, if each did so anew
+		if got := ask(); got != "" || time.Since(began) > 20*time.Second {
+			t.Fatalf("later ones: %q, after %s", got, time.Since(began))
+		}
+	}
 	close(arrive)
 	<-sent
 	for end := time.Now().Add(20 * time.Second); ask() != flow.Revoked; {
