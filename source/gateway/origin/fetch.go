@@ -23,7 +23,7 @@ const (
 	fetching   = 32               // things at once
 	hops       = 3                // redirections
 	maxAddress = 2 << 10          // bytes
-	downTime   = time.Minute      // how long what has failed is not tried again
+	downTime   = 5 * time.Minute  // how long what has failed is not tried again
 	maxDown    = 1024             // of whom that is remembered
 )
 
@@ -137,6 +137,7 @@ type cache[T any] struct {
 
 // fetched is a value that comes. What is below ready is valid once that is closed.
 type fetched[T any] struct {
+	began time.Time
 	ready chan struct{}
 	value T
 	until time.Time
@@ -166,13 +167,24 @@ func (c *cache[T]) get(ctx context.Context, key string, now time.Time, fetch fun
 			e.value, e.until, e.err = fetch(ctx)
 		}()
 	}
+	wait := time.NewTimer(patience - time.Since(e.began)) // who comes later need not wait as long for who does not answer
+	defer wait.Stop()
 	select {
 	case <-e.ready:
 		return e.value, e.err
+	default:
+	}
+	select {
+	case <-e.ready:
+		return e.value, e.err
+	case <-wait.C:
+		return v, errLate
 	case <-ctx.Done():
 		return v, ctx.Err()
 	}
 }
+
+var errLate = errors.New("it is still under way")
 
 // entry returns what is known or being fetched, or else begins an entry.
 func (c *cache[T]) entry(key string, now time.Time) (e *fetched[T], begun bool) {
@@ -187,7 +199,7 @@ func (c *cache[T]) entry(key string, now time.Time) (e *fetched[T], begun bool) 
 		}
 		delete(c.entries, k)
 	}
-	e = &fetched[T]{ready: make(chan struct{})}
+	e = &fetched[T]{began: time.Now(), ready: make(chan struct{})}
 	c.entries[key] = e
 	return e, true
 }

@@ -42,7 +42,7 @@ func parseList(b []byte, issuer *x509.Certificate, now time.Time) (l *list, next
 	if err := crl.CheckSignatureFrom(issuer); err != nil {
 		return nil, next, err
 	}
-	if now.Before(crl.ThisUpdate) || !crl.NextUpdate.IsZero() && !now.Before(crl.NextUpdate) {
+	if now.Add(skew).Before(crl.ThisUpdate) || !crl.NextUpdate.IsZero() && !now.Before(crl.NextUpdate) {
 		return nil, next, errors.New("the list is not valid now")
 	}
 	l = &list{seed: maphash.MakeSeed(), serials: make([]uint64, 0, len(crl.RevokedCertificateEntries))}

@@ -34,7 +34,8 @@ const (
 	maxResponse  = 32 << 10
 	maxLists     = 32
 	maxList      = 8 << 20
-	maxAge       = 24 * time.Hour // how long an answer counts that says that it is valid for longer, or does not say
+	skew         = 5 * time.Minute // by which the clock of who answers may be ahead
+	maxAge       = 24 * time.Hour  // how long an answer counts that says that it is valid for longer, or does not say
 )
 
 func newRevoked(f *fetcher) *revokedAsker {
@@ -105,7 +106,7 @@ func parseResponse(b []byte, c, issuer *x509.Certificate, now time.Time) (*ocsp.
 	}
 	by := r.Certificate
 	switch {
-	case now.Before(r.ThisUpdate) || !r.NextUpdate.IsZero() && !now.Before(r.NextUpdate):
+	case now.Add(skew).Before(r.ThisUpdate) || !r.NextUpdate.IsZero() && !now.Before(r.NextUpdate):
 		return nil, errors.New("the response is not valid now")
 	case by == nil || bytes.Equal(by.Raw, issuer.Raw):
 		return r, nil
