@@ -25,6 +25,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/reassembly"
 	"github.com/vitrine-ndr/vitrine/server"
 	"github.com/vitrine-ndr/vitrine/server/client"
+	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/probe/keylogenv"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
@@ -54,6 +55,7 @@ type machine struct {
 
 	before, after *blob.Packets
 	state         *state.DB
+	book          *gateways.Book // of what people have decided about the gateway
 	bus           *bus.Bus
 	publishers    []*bus.Publisher // of live sources
 	db            *store.DB
@@ -228,9 +230,11 @@ func (m *machine) openPackets(context.Context) (err error) {
 }
 
 func (m *machine) openState(ctx context.Context) (err error) {
-	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err == nil {
-		m.closeLater(m.state.Close)
+	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err != nil {
+		return err
 	}
+	m.closeLater(m.state.Close)
+	m.book, err = gateways.OpenBook(m.state, m.cfg.Data)
 	return err
 }
 
@@ -306,7 +310,7 @@ func (m *machine) openServer(context.Context) error {
 	cfg.Version, cfg.Names = versionText(), append([]string{m.host}, m.cfg.Names...)
 	deps := server.Deps{
 		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
-		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
+		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics, Book: m.book,
 	}
 	if m.probe != nil {
 		deps.Probe = m.probe
