@@ -28,6 +28,7 @@ var allowed = []struct{ pkg, imports string }{
 
 	{"rules/...", ""}, // data
 	{"source/gateway/policy", "flow rules/categories"},
+	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
 	{"source/gateway/...", "flow"}, // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
 
@@ -59,6 +60,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-store", "internal/..."},
 	{"cmd/vitrine-agent", "event event/... flow source source/... inspect parse parse/... capture decrypt decrypt/... enrich uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
+	{"cmd/vitrine/inline", "flow server/api server/gateways source source/gateway source/gateway/assembly"},
 	{"cmd/vitrine", "..."},
 }
 
