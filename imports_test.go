@@ -26,7 +26,10 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/probe/...", "flow"}, // leaves: ELF files, processes, BPF objects
 	{"source/probe", "flow event source source/probe/..."},
 
-	{"source/gateway/...", "flow"}, // leaves: policies, certificates, addresses
+	{"rules/...", ""}, // data
+	{"source/gateway/policy", "flow rules/categories"},
+	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
+	{"source/gateway/...", "flow"},                                                               // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
 
 	{"parse", "event flow"},
@@ -52,9 +55,9 @@ var allowed = []struct{ pkg, imports string }{
 	{"store/blob", "capture export flow internal/..."},
 	{"store", "event flow store/query internal/..."},
 	{"state", "internal/..."},
-	// The probe's filter is data that people write: the server checks it by the probe's own rules.
-	{"server/...", "event event/... flow source/probe/filter capture state store store/query store/blob server/... internal/..."},
-	{"server", "event event/... flow source/probe/filter capture state store store/query store/blob server/... internal/..."},
+	// The probe's filter and the gateway's policies are data that people write: the server checks them by the rules of the probe and the gateway.
+	{"server/...", "event event/... flow source/probe/filter source/gateway/policy source/gateway/authority rules/categories capture state store store/query store/blob server/... internal/..."},
+	{"server", "event event/... flow source/probe/filter source/gateway/policy source/gateway/authority capture state store store/query store/blob server/... internal/..."},
 	{"web", ""},
 
 	{"internal/output", "event event/eve flow internal/terminal"}, // the command line's forms of an event
@@ -64,6 +67,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
+	{"cmd/vitrine/inline", "flow server/api server/gateways source source/gateway source/gateway/assembly"},
 	{"cmd/vitrine", "..."},
 }
 

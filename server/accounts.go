@@ -79,7 +79,7 @@ func (s *Server) deleteUser(ctx context.Context, in *userNameInput) (*nothing, e
 }
 
 func (s *Server) listAudit(ctx context.Context, in *auditInput) (*auditOutput, error) {
-	entries, err := s.deps.State.AuditEntries(ctx, in.Limit)
+	entries, err := s.deps.State.AuditEntries(ctx, "", in.Limit)
 	if err != nil {
 		return nil, err
 	}

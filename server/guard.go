@@ -164,11 +164,15 @@ func (s *Server) identify(ctx context.Context, token, session string) (principal
 
 // audit writes an entry to the audit trail. Who may not be recorded may not act: callers that give something out check the error.
 func (s *Server) audit(ctx context.Context, actor, action, target string, outcome state.Outcome) error {
-	err := s.deps.State.Audit(context.WithoutCancel(ctx), state.AuditEntry{
-		Time: time.Now(), Actor: actor, Address: address(ctx), Action: action, Target: target, Outcome: outcome,
-	})
+	return s.auditEntry(ctx, state.AuditEntry{Actor: actor, Action: action, Target: target, Outcome: outcome})
+}
+
+// auditEntry fills in when and from where.
+func (s *Server) auditEntry(ctx context.Context, e state.AuditEntry) error {
+	e.Time, e.Address = time.Now(), address(ctx)
+	err := s.deps.State.Audit(context.WithoutCancel(ctx), e)
 	if err != nil {
-		s.log.Error("audit entry lost", "action", action, "err", err)
+		s.log.Error("audit entry lost", "action", e.Action, "err", err)
 	}
 	return err
 }

@@ -65,16 +65,16 @@ func (s *Server) getProbe(context.Context, *nothing) (*probeOutput, error) {
 	if s.deps.Probe != nil {
 		out = s.deps.Probe.Status()
 	} else {
-		out.Detail = s.whyNoProbe()
+		out.Detail = s.whyNot("probe")
 	}
 	out.Capabilities, out.Libraries, out.Lost = listOf(out.Capabilities), listOf(out.Libraries), listOf(out.Lost)
 	return &probeOutput{out}, nil
 }
 
-// whyNoProbe returns the reason that the role gives.
-func (s *Server) whyNoProbe() string {
+// whyNot returns the reason that a role gives.
+func (s *Server) whyNot(role string) string {
 	for _, r := range s.deps.Roles() {
-		if r.Name == "probe" {
+		if r.Name == role {
 			return r.Why
 		}
 	}
@@ -181,7 +181,7 @@ func (s *Server) compile(rules filter.Rules) (*filter.Filter, error) {
 
 func (s *Server) noProbe() error {
 	text := "There is no probe on this machine"
-	if why := s.whyNoProbe(); why != "" {
+	if why := s.whyNot("probe"); why != "" {
 		text += ": " + why
 	}
 	return huma.Error409Conflict(text + ".")

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/state"
 	"github.com/vitrine-ndr/vitrine/store"
@@ -59,6 +60,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 				{Name: "packets", Description: "Downloading packets"},
 				{Name: "imports", Description: "Uploading captures"},
 				{Name: "probe", Description: "Seeing into processes"},
+				{Name: "gateway", Description: "Looking into TLS on its way"},
 				{Name: "system", Description: "Accounts, audit trail and health"},
 			},
 		},
@@ -73,6 +75,7 @@ func (s *Server) api(mux *http.ServeMux) huma.API {
 	s.registerPackets(api)
 	s.registerImports(api)
 	s.registerProbe(api)
+	gateways.New(s.gatewaySite(), s.deps.Book, s.deps.Gateway, s.log).Register(api)
 	s.registerSystem(api)
 	neverNull(api.OpenAPI())
 	return api
@@ -100,6 +103,24 @@ func operation(id, method, path, tag string, need Permission, summary, descripti
 		op.Errors = errs
 	}
 	return op
+}
+
+// gatewaySite is what the routes of the gateway need of this server.
+func (s *Server) gatewaySite() gateways.Site {
+	return gateways.Site{
+		Operation: func(id, method, path string, changes bool, summary, description string, errs ...int) huma.Operation {
+			need := CanSearch
+			if changes {
+				need = CanAdminister
+			}
+			return operation(id, method, path, "gateway", need, summary, description, errs...)
+		},
+		Problem: s.problem,
+		Audit: func(ctx context.Context, action, target, summary string, outcome state.Outcome) error {
+			return s.auditEntry(ctx, state.AuditEntry{Actor: caller(ctx).name, Action: action, Target: target, Summary: summary, Outcome: outcome})
+		},
+		WhyNot: func() string { return s.whyNot("gateway") },
+	}
 }
 
 // streamed documents a response that is not JSON.

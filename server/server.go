@@ -22,6 +22,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/server/imports"
 	"github.com/vitrine-ndr/vitrine/server/listen"
 	"github.com/vitrine-ndr/vitrine/state"
@@ -63,6 +64,10 @@ type Deps struct {
 	KeyLog func(conn flow.ID, packets iter.Seq2[capture.Packet, error]) ([]byte, error)
 	// Probe sees into this machine's processes; nil if it is off: then the role named probe says why.
 	Probe Probe
+	// Gateway stands in the way of connections; nil if it is off: then the role named gateway says why. Book is what people have decided
+	// about it.
+	Gateway gateways.Gateway
+	Book    *gateways.Book
 	// Replay reads the captures of an import, see imports.Replay; nil if this machine can't.
 	Replay imports.Replay
 	// Console serves the pages, with their own headers.

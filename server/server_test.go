@@ -27,6 +27,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/server/imports"
 	"github.com/vitrine-ndr/vitrine/state"
 	"github.com/vitrine-ndr/vitrine/store"
@@ -143,6 +144,8 @@ func open(t testing.TB, change func(*Config, *Deps)) *site {
 		Roles:   func() []api.RoleOf { return []api.RoleOf{} }, Alarms: func() []api.Alarm { return []api.Alarm{} },
 		Metrics: telemetry.NewRegistry(),
 	}
+	deps.Book, err = gateways.OpenBook(db, dir)
+	must(t, err)
 	if change != nil {
 		change(&cfg, &deps)
 	}
@@ -259,7 +262,7 @@ func get[T any](c *client, path string) T {
 }
 
 func (s *site) audited() []string {
-	entries, err := s.state.AuditEntries(s.t.Context(), 1000)
+	entries, err := s.state.AuditEntries(s.t.Context(), "", 1000)
 	must(s.t, err)
 	var out []string
 	for _, e := range entries {

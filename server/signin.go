@@ -91,7 +91,7 @@ func (s *Server) checkPassword(ctx context.Context, name, password string) (stat
 
 // rememberSignIns reads from where accounts signed in lately, so that a restart does not forget it.
 func (s *Server) rememberSignIns(ctx context.Context) error {
-	entries, err := s.deps.State.AuditEntries(ctx, throttleMax)
+	entries, err := s.deps.State.AuditEntries(ctx, "", throttleMax)
 	if err != nil {
 		return err
 	}

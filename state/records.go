@@ -24,24 +24,26 @@ type AuditEntry struct {
 	Address string
 	Action  string // dotted, such as content.view
 	Target  string
+	Summary string // of a change: how its target is now, for people
 	Outcome Outcome
 }
 
 // Audit adds an entry to the audit trail.
 func (db *DB) Audit(ctx context.Context, e AuditEntry) error {
-	_, err := db.sql.ExecContext(ctx, `INSERT INTO audit (id, at, actor, address, action, target, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		newID(16), micros(e.Time), e.Actor, e.Address, e.Action, e.Target, e.Outcome)
+	_, err := db.sql.ExecContext(ctx, `INSERT INTO audit (id, at, actor, address, action, target, summary, outcome) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		newID(16), micros(e.Time), e.Actor, e.Address, e.Action, e.Target, e.Summary, e.Outcome)
 	if err != nil {
 		return fmt.Errorf("write audit entry: %w", err)
 	}
 	return nil
 }
 
-// AuditEntries returns the newest entries.
-func (db *DB) AuditEntries(ctx context.Context, limit int) ([]AuditEntry, error) {
-	rows, err := db.sql.QueryContext(ctx, `SELECT at, actor, address, action, target, outcome FROM audit ORDER BY at DESC, id LIMIT $1`, limit)
+// AuditEntries returns the newest entries whose action begins with the prefix.
+func (db *DB) AuditEntries(ctx context.Context, prefix string, limit int) ([]AuditEntry, error) {
+	rows, err := db.sql.QueryContext(ctx, `SELECT at, actor, address, action, target, summary, outcome FROM audit
+		WHERE substr(action, 1, $1) = $2 ORDER BY at DESC, id LIMIT $3`, len(prefix), prefix, limit)
 	entries, err := list(rows, err, func(e *AuditEntry) []any {
-		return []any{when{&e.Time}, &e.Actor, &e.Address, &e.Action, &e.Target, &e.Outcome}
+		return []any{when{&e.Time}, &e.Actor, &e.Address, &e.Action, &e.Target, &e.Summary, &e.Outcome}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read audit trail: %w", err)

@@ -207,17 +207,17 @@ func TestImportsSurviveARestart(t *testing.T) {
 
 func TestAuditTrail(t *testing.T) {
 	db, ctx := open(t), t.Context()
-	old := AuditEntry{noon, "ann", "10.0.0.1", "session.start", "", OK}
-	young := AuditEntry{noon.Add(db.cfg.AuditAge), "ann", "10.0.0.1", "content.view", "1", Denied}
+	old := AuditEntry{noon, "ann", "10.0.0.1", "session.start", "", "", OK}
+	young := AuditEntry{noon.Add(db.cfg.AuditAge), "ann", "10.0.0.1", "content.view", "1", "seen", Denied}
 	must(t, db.Audit(ctx, old))
 	must(t, db.Audit(ctx, young))
-	got, err := db.AuditEntries(ctx, 10)
+	got, err := db.AuditEntries(ctx, "", 10)
 	must(t, err)
 	if diff := cmp.Diff([]AuditEntry{young, old}, got); diff != "" {
 		t.Error(diff)
 	}
 	must(t, db.Prune(ctx, young.Time.Add(time.Second)))
-	if got, err = db.AuditEntries(ctx, 10); err != nil || len(got) != 1 {
+	if got, err = db.AuditEntries(ctx, "", 10); err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -235,7 +235,7 @@ func TestManyWritersWait(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, err := db.AuditEntries(t.Context(), 1000); err != nil || len(got) != 160 {
+	if got, err := db.AuditEntries(t.Context(), "", 1000); err != nil || len(got) != 160 {
 		t.Errorf("%d entries, %v", len(got), err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vitrine-ndr/vitrine/detect"
+	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
 // detectionConfig says whom requests are judged by.
@@ -36,7 +37,7 @@ func (c *detectionConfig) open(dir string) (*detect.Engine, error) {
 	if c.Rules == "" {
 		return nil, nil
 	}
-	e, err := detect.Compile(os.DirFS(beside(dir, c.Rules)))
+	e, err := detect.Compile(os.DirFS(assembly.Beside(dir, c.Rules)))
 	if err != nil {
 		return nil, fmt.Errorf("detection.rules: %w", err)
 	}

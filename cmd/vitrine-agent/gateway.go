@@ -30,8 +30,8 @@ import (
 	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
-	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -111,18 +111,15 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 
 // serveGateway runs the gateway of the configuration in the file until ctx is done. What load fills in are the rules at that moment.
 func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load func(*gatewayConfig) error, parts *gatewayParts, w *printer, log *slog.Logger) (stats gateway.Stats, err error) {
-	remind(log, parts.authorities, time.Now())
-	listeners, err := cfg.listen(ctx, parts.users)
+	for _, a := range parts.all {
+		assembly.Remind(log, a, time.Now())
+	}
+	g, err := parts.Open(ctx, assembly.Options{KeyLog: parts.export.keys()}, log)
 	if err != nil {
 		return stats, err
 	}
-	g, err := gateway.New(cfg.gateway(parts, listeners, log), log)
-	if err != nil {
-		return stats, err
-	}
-	var diverter *divert.Diverter
-	if port := cfg.Listen.Transparent; port > 0 {
-		diverter = divert.New(port)
+	if err := g.Enforce(assembly.Orders{Rules: cfg.Rules, Authorities: parts.byName}); err != nil {
+		return stats, errors.Join(err, g.Close())
 	}
 	group := run.New(ctx)
 	w.stop = group.Stop
@@ -136,37 +133,25 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
 	defer signal.Stop(asked)
-	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.sink(sink)) })
-	if parts.learnt != "" {
-		group.Go("pins", func(ctx context.Context) error {
-			keepPins(ctx, parts.learnt, parts.pins, log)
-			return nil
-		})
+	for _, p := range g.Places() {
+		fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", p.Address)
 	}
+	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.sink(sink)) })
 	parts.export.begin(group)
 	group.Go("rules", func(ctx context.Context) error {
-		if err := cfg.divert(diverter); err != nil {
-			return err
-		}
-		for _, l := range listeners {
-			fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", l.Addr())
-		}
-		reload(ctx, asked, load, &enforcer{g, diverter, judge, filepath.Dir(file)}, log)
+		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file)}, log)
 		return nil
 	})
 	err = group.Wait()
-	if diverter != nil { // only now: until then the rules carry the resets of connections
-		err = errors.Join(err, diverter.Remove())
-	}
 	return g.Stats(), errors.Join(err, events.end(w, log))
 }
 
 // enforcer is all that follows rules.
 type enforcer struct {
-	gateway  *gateway.Gateway
-	diverter *divert.Diverter // nil: nothing is diverted
-	judge    *atomic.Pointer[detect.Engine]
-	dir      string // that files of rules lie in
+	gateway     *assembly.Assembly
+	authorities map[string]*authority.Authority
+	judge       *atomic.Pointer[detect.Engine]
+	dir         string // that files of rules lie in
 }
 
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.
@@ -188,41 +173,22 @@ func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfi
 	}
 }
 
-// enforce puts the rules in force. The gateway comes first: it must know what the kernel hands to it.
+// enforce puts the rules in force.
 func (c *gatewayConfig) enforce(e *enforcer) error {
-	table, err := policy.Compile(c.Rules)
-	if err != nil {
-		return err
-	}
 	engine, err := c.Detection.open(e.dir)
 	if err != nil {
 		return err
 	}
-	if err := e.gateway.SetRules(table); err != nil {
+	if err := e.gateway.Enforce(assembly.Orders{Rules: c.Rules, Authorities: e.authorities}); err != nil {
 		return err
 	}
 	e.judge.Store(engine)
-	if err := c.divert(e.diverter); err != nil {
-		return fmt.Errorf("the gateway follows the new ones, but the kernel diverts as before: %w", err)
-	}
 	return nil
-}
-
-// remind warns of authorities that should be replaced.
-func remind(log *slog.Logger, authorities []*authority.Authority, now time.Time) {
-	for _, a := range authorities {
-		switch left := a.Expires().Sub(now); {
-		case a.Trial():
-			log.Warn("this authority is for trials only: replace it before others depend on it", "authority", a, "expires", a.Expires())
-		case left < authority.Renewal:
-			log.Warn("the authority expires in less than a year: let clients trust its successor in time", "authority", a, "expires", a.Expires())
-		}
-	}
 }
 
 // describeGateway tells what a configuration means.
 func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now time.Time) error {
-	for _, a := range parts.authorities {
+	for _, a := range parts.all {
 		kind := "authority"
 		if a.Trial() {
 			kind = "trial authority"

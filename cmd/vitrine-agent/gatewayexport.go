@@ -11,6 +11,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
 // exportConfig says who else gets the plaintext. Nobody does unless it is set.
@@ -86,7 +87,7 @@ func (c *exportConfig) open(pcapAfter, dir string, log *slog.Logger) (x *exporte
 		tell("packets in VXLAN", c.VXLAN.To)
 	}
 	if c.KeyLog != "" {
-		if x.keyLog, err = x.create(beside(dir, c.KeyLog), os.O_APPEND); err != nil {
+		if x.keyLog, err = x.create(assembly.Beside(dir, c.KeyLog), os.O_APPEND); err != nil {
 			return x, err
 		}
 		tell("session keys", x.keyLog.Name())

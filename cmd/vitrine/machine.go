@@ -22,10 +22,12 @@ import (
 	"github.com/vitrine-ndr/vitrine/export"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/datafolder"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/reassembly"
 	"github.com/vitrine-ndr/vitrine/server"
 	"github.com/vitrine-ndr/vitrine/server/client"
+	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/probe/keylogenv"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
@@ -44,17 +46,19 @@ type machine struct {
 	url      string // of the console
 	password string // of a new account, or empty
 
-	folder    *dataFolder
+	folder    *datafolder.Folder
 	keys      *keylog.Store
 	inspector *inspect.Inspector
 	sensor    *sensor.Sensor // nil if it is off
 	sensorWhy string         // what it works on, or why it is off
 	probe     *probeRole     // nil if it was never started
 	probeWhy  string         // why it is off
+	gateway   *gatewayRole   // nil if it is off
 	join      *enrich.Join   // of the sensor's and the probe's connections
 
 	before, after *blob.Packets
 	state         *state.DB
+	book          *gateways.Book // of what people have decided about the gateway
 	bus           *bus.Bus
 	publishers    []*bus.Publisher // of live sources
 	db            *store.DB
@@ -68,7 +72,7 @@ type machine struct {
 // open opens everything and runs nothing yet. What is cheap and fails often comes first.
 func open(ctx context.Context, cfg *upConfig, log *slog.Logger) (*machine, error) {
 	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions), join: enrich.New()}
-	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openProbe, m.openStore, m.openServer, m.openAccess}
+	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openProbe, m.openGateway, m.openStore, m.openServer, m.openAccess}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, m.close())
@@ -90,10 +94,10 @@ func (m *machine) close() error {
 func (m *machine) closeLater(f func() error) { m.closers = append(m.closers, f) }
 
 func (m *machine) openFolder(context.Context) (err error) {
-	if m.folder, err = openDataFolder(m.cfg.Data); err != nil {
+	if m.folder, err = datafolder.Open(m.cfg.Data); err != nil {
 		return err
 	}
-	m.closeLater(m.folder.close)
+	m.closeLater(m.folder.Close)
 	if err = os.MkdirAll(m.cfg.path("keylog"), 0o700); err != nil {
 		return fmt.Errorf("make folder for key logs: %w", err)
 	}
@@ -229,9 +233,11 @@ func (m *machine) openPackets(context.Context) (err error) {
 }
 
 func (m *machine) openState(ctx context.Context) (err error) {
-	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err == nil {
-		m.closeLater(m.state.Close)
+	if m.state, err = state.Open(ctx, state.DefaultConfig(m.cfg.path("state.db")), m.log); err != nil {
+		return err
 	}
+	m.closeLater(m.state.Close)
+	m.book, err = gateways.OpenBook(m.state, m.cfg.Data)
 	return err
 }
 
@@ -287,7 +293,7 @@ func (m *machine) openStore(ctx context.Context) (err error) {
 			m.closeLater(m.db.Close)
 			return m.metrics.Register(counters)
 		}
-		if !m.folder.crashed || cfg.URL != "" || ctx.Err() != nil || time.Now().After(end) {
+		if !m.folder.Crashed || cfg.URL != "" || ctx.Err() != nil || time.Now().After(end) {
 			return err
 		}
 		m.log.Warn("the event store does not open after a crash: will try again", "err", err)
@@ -307,10 +313,13 @@ func (m *machine) openServer(context.Context) error {
 	cfg.Version, cfg.Names = versionText(), append([]string{m.host}, m.cfg.Names...)
 	deps := server.Deps{
 		State: m.state, Events: m.db, Live: m.bus, Before: m.before, After: m.after, KeyLog: m.keyLog, Replay: m.replay,
-		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics,
+		Console: console, Roles: m.roles, Alarms: m.alarms, Metrics: m.metrics, Book: m.book,
 	}
 	if m.probe != nil {
 		deps.Probe = m.probe
+	}
+	if m.gateway != nil {
+		deps.Gateway = m.gateway
 	}
 	m.server, err = server.New(cfg, deps, m.log.With("component", "server"))
 	return err

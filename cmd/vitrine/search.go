@@ -15,6 +15,7 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/command"
+	"github.com/vitrine-ndr/vitrine/internal/datafolder"
 	"github.com/vitrine-ndr/vitrine/internal/output"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
@@ -67,7 +68,7 @@ func search(cmd *cobra.Command, o *searchOptions, text string) error {
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	server, err := client.New(o.ca, dataFolders()...)
+	server, err := client.New(o.ca, datafolder.Candidates()...)
 	if err != nil {
 		return err
 	}

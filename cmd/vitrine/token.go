@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vitrine-ndr/vitrine/internal/command"
+	"github.com/vitrine-ndr/vitrine/internal/datafolder"
 	"github.com/vitrine-ndr/vitrine/internal/terminal"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/client"
@@ -75,7 +76,7 @@ func createToken(cmd *cobra.Command, ca string, o *tokenOptions) error {
 	case o.expires < 0 || o.expires == 0 && cmd.Flags().Changed("expires"):
 		return command.Usage(cmd, errors.New("--expires must be more than 0"))
 	}
-	server, err := client.New(ca, dataFolders()...)
+	server, err := client.New(ca, datafolder.Candidates()...)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func newTokenList(ca *string) *cobra.Command {
 			if format != "json" && format != "table" {
 				return command.Usage(cmd, fmt.Errorf("unknown output format %q: want json or table", format))
 			}
-			server, err := client.New(*ca, dataFolders()...)
+			server, err := client.New(*ca, datafolder.Candidates()...)
 			if err != nil {
 				return err
 			}
@@ -184,7 +185,7 @@ func newTokenRevoke(ca *string) *cobra.Command {
 		Long:  "End a token at once, and those that were made with it. vitrine token list shows the ids.",
 		Args:  command.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			server, err := client.New(*ca, dataFolders()...)
+			server, err := client.New(*ca, datafolder.Candidates()...)
 			if err != nil {
 				return err
 			}

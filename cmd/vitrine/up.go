@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -43,6 +44,7 @@ and so on, and those before the file.`,
 			if err := config.Load(cfg, file, os.Getenv, cmd.Flags()); err != nil {
 				return command.Usage(cmd, err)
 			}
+			cfg.folder = filepath.Dir(file)
 			if check {
 				return nil
 			}
@@ -99,6 +101,7 @@ func (m *machine) roles() []api.RoleOf {
 	return []api.RoleOf{
 		{Name: "sensor", On: m.sensor != nil, Why: m.sensorWhy},
 		m.roleOfProbe(),
+		m.roleOfGateway(),
 		{Name: "key logs", On: true, Why: "following " + strings.Join(m.keyLogs(), ", ")},
 		{Name: "packets", On: m.sensor != nil, Why: packetsWhy(m)},
 		{Name: "store", On: true, Why: engineWhy(m.cfg.Store.URL, "ClickHouse")},
@@ -174,6 +177,9 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 	if m.probe != nil {
 		source("probe", m.probe.run)
 		source("join", m.join.Run)
+	}
+	if m.gateway != nil {
+		source("gateway", m.runGateway)
 	}
 	source("console", func(ctx context.Context) error { return m.server.Serve(ctx, m.listener) })
 }

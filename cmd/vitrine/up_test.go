@@ -169,8 +169,16 @@ func (i *instance) waitImport(t testing.TB, id string) (state, message string) {
 	return "", ""
 }
 
-// ask calls the API with the token of the local command line.
+// ask calls the API with the token of the local command line, and decodes the answer.
 func (i *instance) ask(t testing.TB, method, path, contentType string, body io.Reader, out any) {
+	t.Helper()
+	answer := i.send(t, method, path, contentType, body)
+	if err := json.Unmarshal(answer, out); err != nil {
+		t.Fatalf("%s %s: %v: %s", method, path, err, answer)
+	}
+}
+
+func (i *instance) send(t testing.TB, method, path, contentType string, body io.Reader) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(i.dir, "cli.json"))
 	if err != nil {
@@ -197,9 +205,7 @@ func (i *instance) ask(t testing.TB, method, path, contentType string, body io.R
 	if err != nil || resp.StatusCode >= 300 {
 		t.Fatalf("%s %s: %s %s %v", method, path, resp.Status, answer, err)
 	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		t.Fatalf("%s %s: %v: %s", method, path, err, answer)
-	}
+	return answer
 }
 
 func TestUpImportsAndFinds(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/bus"
+	"github.com/vitrine-ndr/vitrine/cmd/vitrine/inline"
 	"github.com/vitrine-ndr/vitrine/internal/config"
+	"github.com/vitrine-ndr/vitrine/internal/datafolder"
 	"github.com/vitrine-ndr/vitrine/internal/governor"
 	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
@@ -29,8 +31,11 @@ type upConfig struct {
 	NoProbe    bool       `yaml:"no_probe" flag:"no-probe" doc:"do not see into this machine's programs"`
 	Log        slog.Level `yaml:"log" doc:"least level of what is logged: debug, info, warn or error"`
 
+	folder string // that files which the configuration names lie in
+
 	Sensor    sensorConfig    `yaml:"sensor"`
 	Probe     probeConfig     `yaml:"probe"`
+	Gateway   inline.Config   `yaml:"gateway"`
 	Retention retentionConfig `yaml:"retention"`
 	Packets   packetsConfig   `yaml:"packets"`
 	Store     storeConfig     `yaml:"store"`
@@ -75,9 +80,10 @@ type busConfig struct {
 }
 
 func defaultUpConfig() *upConfig {
-	c := &upConfig{Data: defaultData, Listen: "127.0.0.1:8443"}
+	c := &upConfig{Data: datafolder.Default, Listen: "127.0.0.1:8443"}
 	c.Sensor = sensorConfig{KeyWait: sensor.DefaultKeyWait, Memory: sensor.DefaultHeldBytes, Ring: 32 << 20}
 	c.Probe.Filter.Mode, c.Probe.Budget = filter.Everything, governor.DefaultConfig(governor.InContainer())
+	c.Gateway = inline.DefaultConfig()
 	c.Retention = retentionConfig{Days: 30, Disk: 50 << 30}
 	c.Packets = packetsConfig{Days: 7, Before: 10 << 30, After: 5 << 30}
 	c.Store.Memory = 1536 << 20
@@ -114,6 +120,9 @@ func (c *upConfig) Validate() error {
 	}
 	if err := c.Probe.Budget.Validate(); err != nil {
 		return fmt.Errorf("probe.budget: %w", err)
+	}
+	if err := c.Gateway.Validate(); c.Gateway.On && err != nil {
+		return fmt.Errorf("gateway: %w", err)
 	}
 	if c.Sensor.KeyWait <= 0 {
 		return errors.New("sensor.key_wait must be more than 0")

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/probe"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/store/blob"
@@ -23,6 +26,12 @@ func (m *machine) alarms() []api.Alarm {
 	}
 	if since, err := m.bus.Health(); err != nil {
 		out = append(out, api.Alarm{Code: "bus_down", Message: "events can't be handed on, and live ones are lost once memory is full: " + err.Error(), Since: since})
+	}
+	if m.gateway != nil {
+		faults := m.gateway.Faults()
+		if since, on := m.began.note("gateway_policies", len(faults) > 0, time.Now()); on {
+			out = append(out, api.Alarm{Code: "gateway_policies", Message: strings.Join(faults, "; "), Since: since})
+		}
 	}
 	for form, packets := range map[string]*blob.Packets{"before": m.before, "after": m.after} {
 		code := "packets_" + form
@@ -71,6 +80,10 @@ func (m *machine) registerMetrics() {
 		registerInspector(count, event.Probe, m.probe.inspector)
 		registerProbe(count, m.probe.probe)
 	}
+	if m.gateway != nil {
+		registerInspector(count, event.Gateway, m.gateway.inspector)
+		registerGateway(count, m.gateway.Stats)
+	}
 	registerPackets(count, "before", m.before)
 	registerPackets(count, "after", m.after)
 	count("keylog_secrets", "Session secrets that were read.", nil, func() uint64 { return m.keys.Stats().Added })
@@ -118,6 +131,21 @@ func registerProbe(count counting, p *probe.Probe) {
 			return 0
 		})
 	}
+}
+
+func registerGateway(count counting, stats func() gateway.Stats) {
+	for _, action := range []flow.Action{flow.Inspect, flow.Bypass, flow.Block} {
+		count("gateway_conns", "Connections that have ended, by what was done with them.", prometheus.Labels{"action": string(action)}, func() uint64 { return stats().Actions[action] })
+	}
+	for reason, n := range map[string]func(gateway.Stats) uint64{
+		"request": func(s gateway.Stats) uint64 { return s.Refused }, "unreachable": func(s gateway.Stats) uint64 { return s.Unreachable },
+		"guarded": func(s gateway.Stats) uint64 { return s.Guarded }, "blocked": func(s gateway.Stats) uint64 { return s.Blocked },
+		"over_capacity": func(s gateway.Stats) uint64 { return s.OverCapacity }, "over_client": func(s gateway.Stats) uint64 { return s.OverClient },
+	} {
+		count("gateway_refused", "Connections and requests that got no answer from a server.", prometheus.Labels{"reason": reason}, func() uint64 { return n(stats()) })
+	}
+	count("gateway_accept_errors", "Connections that the machine had no room for.", nil, func() uint64 { return stats().AcceptErrors })
+	count("gateway_panics", "Connections that failed by a fault of the gateway.", nil, func() uint64 { return stats().Panics })
 }
 
 func registerInspector(count counting, v event.Vantage, i *inspect.Inspector) {

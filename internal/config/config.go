@@ -2,7 +2,8 @@
 // A struct with safe defaults goes in and comes out complete and checked; it knows nothing of what the settings mean.
 //
 // A field is a setting iff it has a yaml tag. Its dotted path of yaml names gives the name of its environment variable
-// (store.url: VITRINE_STORE_URL); a flag tag makes it a flag too, and its doc tag explains it.
+// (store.url: VITRINE_STORE_URL); a flag tag makes it a flag too, and its doc tag explains it. The settings of a struct with the tag
+// ",inline" stand beside those of the struct that it is in.
 package config
 
 import (
@@ -111,13 +112,7 @@ func checkKeys(n *yaml.Node, t reflect.Type, prefix string) error {
 		return nil // a value of the wrong shape is the decoder's to report
 	}
 	fields := map[string]reflect.Type{}
-	var names []string
-	for i := range t.NumField() {
-		if name, ok := yamlName(t.Field(i)); ok {
-			fields[name] = t.Field(i).Type
-			names = append(names, name)
-		}
-	}
+	names := appendKeys(nil, t, fields)
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		field, ok := fields[key.Value]
@@ -129,6 +124,20 @@ func checkKeys(n *yaml.Node, t reflect.Type, prefix string) error {
 		}
 	}
 	return nil
+}
+
+// appendKeys adds the keys that t has, and notes their types.
+func appendKeys(names []string, t reflect.Type, types map[string]reflect.Type) []string {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if isInline(f) {
+			names = appendKeys(names, f.Type, types)
+		} else if name, ok := yamlName(f); ok {
+			types[name] = f.Type
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func suggestion(name string, known []string) string {

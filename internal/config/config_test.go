@@ -25,8 +25,14 @@ type sample struct {
 	Rules []struct {
 		Name string `yaml:"name"`
 	} `yaml:"rules"`
+	Beside `yaml:",inline"`
 
 	hidden int
+}
+
+// Beside has settings that stand beside others.
+type Beside struct {
+	Inner string `yaml:"inner" flag:"inner" doc:"Inner"`
 }
 
 func (s *sample) Validate() error {
@@ -150,4 +156,25 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_ = Decode(text, defaults())
 	})
+}
+
+func TestInline(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("inner: file\nretention: {days: 1}")
+	s := defaults()
+	if err := Load(s, path, func(string) string { return "" }, nil); err != nil || s.Inner != "file" {
+		t.Errorf("got %q, %v", s.Inner, err)
+	}
+	if err := Load(s, path, func(name string) string { return map[string]string{"VITRINE_INNER": "environment"}[name] }, nil); err != nil || s.Inner != "environment" {
+		t.Errorf("got %q, %v", s.Inner, err)
+	}
+	write("inne: file")
+	if err := Load(s, path, func(string) string { return "" }, nil); err == nil || !strings.Contains(err.Error(), `did you mean "inner"?`) {
+		t.Errorf("got %v", err)
+	}
 }

@@ -25,6 +25,8 @@ func appendSettings(out []setting, v reflect.Value, prefix string) []setting {
 		sf := v.Type().Field(i)
 		name, ok := yamlName(sf)
 		switch {
+		case isInline(sf):
+			out = appendSettings(out, v.Field(i), prefix)
 		case !ok:
 		case sf.Type.Kind() == reflect.Struct && !isScalar(sf.Type):
 			out = appendSettings(out, v.Field(i), prefix+name+".")
@@ -39,6 +41,9 @@ func yamlName(sf reflect.StructField) (name string, ok bool) {
 	name, _, _ = strings.Cut(sf.Tag.Get("yaml"), ",")
 	return name, name != ""
 }
+
+// isInline tells whether the settings of a struct stand beside those of the struct that it is in.
+func isInline(sf reflect.StructField) bool { return sf.Tag.Get("yaml") == ",inline" }
 
 // isScalar tells whether a type reads itself from text.
 func isScalar(t reflect.Type) bool {

@@ -65,8 +65,11 @@ func run(t testing.TB, ip string, args ...string) {
 	t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
 }
 
-// Command returns a command that will run inside the namespace.
+// Command returns a command that will run inside the namespace; of nil, inside that of the test.
 func (ns *Namespace) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	if ns == nil {
+		return exec.CommandContext(ctx, program, args...)
+	}
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns.Name, program}, args...)...)
 }
 

@@ -30,8 +30,8 @@ import (
 type Config struct {
 	Listeners []Listener
 	Rules     *policy.Table // until SetRules
-	// Mints make the certificates for clients, by the names of their authorities. That of the empty name is for policies that
-	// name none. A name that a policy has must be there.
+	// Mints make the certificates for clients, by the names of their authorities, until SetMints. That of the empty name is for policies that
+	// name none. A name that an enabled policy has must be there.
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
@@ -85,6 +85,7 @@ type Gateway struct {
 	desk     *admission.Desk
 	stats    counters
 	rules    atomic.Pointer[policy.Table]
+	mints    atomic.Pointer[map[string]*authority.Mint]
 
 	mu        sync.Mutex // guards what follows
 	inspected map[*session]bool
@@ -110,14 +111,18 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),
 		sessions: newSessionCache(), desk: admission.New(cfg.Limits), inspected: map[*session]bool{},
 	}
+	g.SetMints(cfg.Mints)
 	return g, g.SetRules(cfg.Rules)
 }
+
+// SetMints has certificates made by others from now on. Those of the rules in force must be there. The map must not change.
+func (g *Gateway) SetMints(mints map[string]*authority.Mint) { g.mints.Store(&mints) }
 
 // SetRules puts other rules in force for new connections. Of those that are open, the ones that the new rules would not inspect under the
 // same policy are reset; all others go on as they are.
 func (g *Gateway) SetRules(t *policy.Table) error {
-	for _, name := range append(t.Authorities(), "") {
-		if g.cfg.Mints[name] == nil {
+	for _, name := range t.Authorities() {
+		if (*g.mints.Load())[name] == nil {
 			return fmt.Errorf("no authority %q", name)
 		}
 	}

@@ -155,7 +155,11 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 }
 
 func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
-	return s.gateway.cfg.Mints[s.decision.Authority].Leaf(like, s.facts.Fault, t)
+	m := (*s.gateway.mints.Load())[s.decision.Authority]
+	if m == nil {
+		return nil, fmt.Errorf("no authority %q any more", s.decision.Authority)
+	}
+	return m.Leaf(like, s.facts.Fault, t)
 }
 
 // refusal is the reason of a handshake that failed at the client's side.

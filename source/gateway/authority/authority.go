@@ -136,8 +136,22 @@ func (a *Authority) Expires() time.Time {
 const Renewal = 365 * 24 * time.Hour
 
 // Trial tells whether the authority was made by NewTrial, and should give way to a real one.
-func (a *Authority) Trial() bool {
-	return slices.Contains(a.Root().Subject.OrganizationalUnit, trialUnit)
+func (a *Authority) Trial() bool { return IsTrial(a.Root()) }
+
+// IsTrial tells whether a root is one that NewTrial has made.
+func IsTrial(root *x509.Certificate) bool {
+	return slices.Contains(root.Subject.OrganizationalUnit, trialUnit)
+}
+
+// Chain is the certificate whose key signs, then those of its issuers. It must not be changed.
+func (a *Authority) Chain() []*x509.Certificate { return a.chain }
+
+// Sealed returns the key in PEM, encrypted, so that FromPEM reads it with the passphrase.
+func (a *Authority) Sealed(p Passphrase) ([]byte, error) {
+	if len(p) == 0 {
+		return nil, errNoPassphrase
+	}
+	return Seal(a.signer, p)
 }
 
 // sent is what of the chain goes to clients behind a leaf: all but a root, which they have or distrust.

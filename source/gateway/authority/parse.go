@@ -15,7 +15,7 @@ import (
 
 // FromPEM reads certificates and a key, which may be encrypted, in PEM.
 func FromPEM(certificates, key []byte, p Passphrase, now time.Time) (*Authority, error) {
-	chain, err := parseCertificates(certificates)
+	chain, err := ParseCertificates(certificates)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,8 @@ func FromPKCS12(der []byte, p Passphrase, now time.Time) (*Authority, error) {
 	return New(append([]*x509.Certificate{first}, rest...), signer, now)
 }
 
-func parseCertificates(text []byte) (all []*x509.Certificate, err error) {
+// ParseCertificates reads certificates in PEM, at most one more than an authority may have. Whatever else is there is passed over.
+func ParseCertificates(text []byte) (all []*x509.Certificate, err error) {
 	for len(all) <= maxChain {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {

@@ -10,7 +10,7 @@ import (
 
 // ReadChain reads certificates in PEM, or one in DER, of which the last of what it returns is the root: the one that clients are to trust.
 func ReadChain(text []byte) ([]*x509.Certificate, error) {
-	all, err := parseCertificates(text)
+	all, err := ParseCertificates(text)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/vitrine-ndr/vitrine/rules/categories"
 )
 
 // Limits of what people may write.
@@ -46,7 +48,11 @@ func (r *Rules) Validate() error {
 	policies, rules := seen{}, seen{}
 	for i := range r.Policies {
 		p := &r.Policies[i]
-		if err := errors.Join(policies.add(p.ID), p.validate()); err != nil {
+		err := policies.add(p.ID)
+		if mistakes := p.Mistakes(); err == nil && len(mistakes) > 0 {
+			err = errors.New(mistakes[0].Message)
+		}
+		if err != nil {
 			return fmt.Errorf("policy %q: %w", p.ID, err)
 		}
 	}
@@ -55,11 +61,11 @@ func (r *Rules) Validate() error {
 			return fmt.Errorf("rule %q: %w", e.ID, err)
 		}
 	}
-	return r.checkQuota()
+	return r.CheckQuota()
 }
 
-// checkQuota shows the arithmetic of the largest scopes: those are where to save.
-func (r *Rules) checkQuota() error {
+// CheckQuota refuses scopes that are too much together. It shows the arithmetic of the largest scopes: those are where to save.
+func (r *Rules) CheckQuota() error {
 	total := r.Quota()
 	if total <= MaxQuota {
 		return nil
@@ -101,21 +107,35 @@ func (s seen) add(id string) error {
 	return nil
 }
 
-func (p *Policy) validate() error {
+// Mistake is something wrong in a policy.
+type Mistake struct {
+	Field   string // as people write it, such as scopes[0].sources
+	Message string
+}
+
+// Mistakes are all that can be found without the other policies.
+func (p *Policy) Mistakes() (all []Mistake) {
+	if err := (seen{}).add(p.ID); err != nil {
+		all = append(all, Mistake{"id", err.Error()})
+	}
 	if n := len(p.Scopes); n > MaxScopes {
-		return fmt.Errorf("%d scopes: at most %d", n, MaxScopes)
+		all = append(all, Mistake{"scopes", fmt.Sprintf("%d scopes: at most %d", n, MaxScopes)})
 	}
 	scopes := seen{}
 	for i := range p.Scopes {
-		s := &p.Scopes[i]
-		if err := errors.Join(scopes.add(s.ID), s.validate()); err != nil {
-			return fmt.Errorf("scope %q: %w", s.ID, err)
+		s, at := &p.Scopes[i], fmt.Sprintf("scopes[%d].", i)
+		mistakes := s.mistakes()
+		if err := scopes.add(s.ID); err != nil {
+			mistakes = append(mistakes, Mistake{"id", err.Error()})
+		}
+		for _, m := range mistakes {
+			all = append(all, Mistake{at + m.Field, fmt.Sprintf("scope %q: %s", s.ID, m.Message)})
 		}
 	}
-	return p.Cases.validate()
+	return append(all, p.Cases.mistakes()...)
 }
 
-func (s *Scope) validate() error {
+func (s *Scope) mistakes() (all []Mistake) {
 	for _, l := range []struct {
 		what        string
 		n, min, max int
@@ -124,18 +144,23 @@ func (s *Scope) validate() error {
 		{"destinations", len(s.Destinations), 1, MaxDestinations}, {"destination_ports", len(s.DestinationPorts), 0, MaxPorts},
 	} {
 		if l.n < l.min || l.n > l.max {
-			return fmt.Errorf("%d %s: at least %d, at most %d", l.n, l.what, l.min, l.max)
+			all = append(all, Mistake{l.what, fmt.Sprintf("%d %s: at least %d, at most %d", l.n, l.what, l.min, l.max)})
 		}
 	}
-	return nil
+	return all
 }
 
 func (e *Exception) validate() error {
 	switch {
-	case len(e.Names)+len(e.Addresses) == 0:
-		return errors.New("neither names nor addresses: it would never apply")
+	case len(e.Names)+len(e.Addresses)+len(e.Categories) == 0:
+		return errors.New("neither names nor addresses nor categories: it would never apply")
 	case len(e.Names)+len(e.Addresses) > MaxNames:
 		return fmt.Errorf("%d names and addresses: at most %d", len(e.Names)+len(e.Addresses), MaxNames)
+	}
+	for _, c := range e.Categories {
+		if categories.Names(c) == nil {
+			return fmt.Errorf("there is no category %q: known are %s", c, strings.Join(categories.IDs(), ", "))
+		}
 	}
 	for _, n := range e.Names {
 		if !names.MatchString(strings.ToLower(n)) || len(n) > maxName {
@@ -150,7 +175,7 @@ var names = regexp.MustCompile(`^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 
 const maxName = 255
 
-func (c *Cases) validate() error {
+func (c *Cases) mistakes() (all []Mistake) {
 	for _, k := range []struct {
 		name    string
 		got     Choice
@@ -165,8 +190,8 @@ func (c *Cases) validate() error {
 		{"over_capacity", c.OverCapacity, []Choice{Bypass, Block}},
 	} {
 		if k.got != ByDefault && !slices.Contains(k.allowed, k.got) {
-			return fmt.Errorf("cases.%s is %q: want one of %q", k.name, k.got, k.allowed)
+			all = append(all, Mistake{"cases." + k.name, fmt.Sprintf("cases.%s is %q: want one of %q", k.name, k.got, k.allowed)})
 		}
 	}
-	return nil
+	return all
 }

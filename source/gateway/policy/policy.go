@@ -20,43 +20,46 @@ type Rules struct {
 
 // Policy says which connections are inspected, with which authority, and what is done where that cannot be.
 type Policy struct {
-	ID          string  `yaml:"id" doc:"id of the policy, in every event"`
-	Name        string  `yaml:"name"`
-	Description string  `yaml:"description"`
-	Authority   string  `yaml:"authority" doc:"name of the authority that signs; the first if empty"`
-	Disabled    bool    `yaml:"disabled"`
-	Scopes      []Scope `yaml:"scopes"`
-	Cases       Cases   `yaml:"cases"`
+	ID          string  `yaml:"id" json:"id" doc:"id of the policy, in every event"`
+	Name        string  `yaml:"name" json:"name,omitempty"`
+	Description string  `yaml:"description" json:"description,omitempty"`
+	Authority   string  `yaml:"authority" json:"authority,omitempty" doc:"name of the authority that signs; the first if empty"`
+	Disabled    bool    `yaml:"disabled" json:"disabled,omitempty"`
+	Scopes      []Scope `yaml:"scopes" json:"scopes,omitempty"`
+	Cases       Cases   `yaml:"cases" json:"cases,omitempty"`
 }
 
 // Scope is a set of connections: all that come from one of the sources and go to one of the destinations.
 type Scope struct {
-	ID               string      `yaml:"id" doc:"id of the scope, in every event"`
-	Description      string      `yaml:"description"`
-	Sources          []Addresses `yaml:"sources" doc:"addresses or CIDRs that connections come from"`
-	SourcePorts      []Ports     `yaml:"source_ports" doc:"0/65535 if empty"`
-	Destinations     []Addresses `yaml:"destinations" doc:"addresses or CIDRs that connections go to"`
-	DestinationPorts []Ports     `yaml:"destination_ports" doc:"443/443 if empty"`
-	AllowQUIC        bool        `yaml:"allow_quic" doc:"let QUIC pass unseen in transparent mode; else clients are told at once that nobody listens, and fall back to TCP"`
+	ID               string      `yaml:"id" json:"id" doc:"id of the scope, in every event"`
+	Description      string      `yaml:"description" json:"description,omitempty"`
+	Sources          []Addresses `yaml:"sources" json:"sources,omitempty" doc:"addresses or CIDRs that connections come from"`
+	SourcePorts      []Ports     `yaml:"source_ports" json:"source_ports,omitempty" doc:"0/65535 if empty"`
+	Destinations     []Addresses `yaml:"destinations" json:"destinations,omitempty" doc:"addresses or CIDRs that connections go to"`
+	DestinationPorts []Ports     `yaml:"destination_ports" json:"destination_ports,omitempty" doc:"443/443 if empty"`
+	AllowQUIC        bool        `yaml:"allow_quic" json:"allow_quic,omitempty" doc:"let QUIC pass unseen in transparent mode; else clients are told at once that nobody listens, and fall back to TCP"`
 }
 
-// Exception is a rule that takes connections out of inspection, by the name that the client asks for, or by address.
+// Exception is a rule that takes connections out of inspection, by the name that the client asks for, alone or with others of its kind of
+// service, or by address.
 type Exception struct {
-	ID        string      `yaml:"id" doc:"id of the rule, in every event that it decides"`
-	Names     []string    `yaml:"names" doc:"example.com for the name alone, *.example.com for all names below it"`
-	Addresses []Addresses `yaml:"addresses" doc:"addresses or CIDRs of servers"`
-	Reason    string      `yaml:"reason" doc:"why, for people"`
+	ID        string      `yaml:"id" json:"id" doc:"id of the rule, in every event that it decides"`
+	Names     []string    `yaml:"names" json:"names,omitempty" doc:"example.com for the name alone, *.example.com for all names below it"`
+	Addresses []Addresses `yaml:"addresses" json:"addresses,omitempty" doc:"addresses or CIDRs of servers"`
+	// Categories stand for the names in rules/categories.
+	Categories []string `yaml:"categories" json:"categories,omitempty" doc:"ids of shipped lists of names, such as banking"`
+	Reason     string   `yaml:"reason" json:"reason,omitempty" doc:"why, for people"`
 }
 
 // Cases say what becomes of a connection in a scope that cannot be inspected as it should. Empty is the default.
 type Cases struct {
-	BadCertificate    Choice `yaml:"bad_certificate" doc:"the origin's certificate is bad: mirror its fault to the client (default), or block"`
-	ClientCertificate Choice `yaml:"client_certificate" doc:"the origin asks for a client certificate: bypass (default) or block"`
-	Unsupported       Choice `yaml:"unsupported" doc:"client and origin agree on nothing that can be inspected: bypass (default) or block"`
-	NoName            Choice `yaml:"no_name" doc:"the client names no server: inspect (default), bypass or block"`
-	Pinned            Choice `yaml:"pinned" doc:"the client accepts no certificate but the origin's own: bypass (default), inspect in vain, or block"`
-	NotTLS            Choice `yaml:"not_tls" doc:"the connection is not TLS: inspect it as it is (default), bypass or block"`
-	OverCapacity      Choice `yaml:"over_capacity" doc:"as many connections as may be are inspected already: bypass (default) or block"`
+	BadCertificate    Choice `yaml:"bad_certificate" json:"bad_certificate,omitempty" doc:"the origin's certificate is bad: mirror its fault to the client (default), or block"`
+	ClientCertificate Choice `yaml:"client_certificate" json:"client_certificate,omitempty" doc:"the origin asks for a client certificate: bypass (default) or block"`
+	Unsupported       Choice `yaml:"unsupported" json:"unsupported,omitempty" doc:"client and origin agree on nothing that can be inspected: bypass (default) or block"`
+	NoName            Choice `yaml:"no_name" json:"no_name,omitempty" doc:"the client names no server: inspect (default), bypass or block"`
+	Pinned            Choice `yaml:"pinned" json:"pinned,omitempty" doc:"the client accepts no certificate but the origin's own: bypass (default), inspect in vain, or block"`
+	NotTLS            Choice `yaml:"not_tls" json:"not_tls,omitempty" doc:"the connection is not TLS: inspect it as it is (default), bypass or block"`
+	OverCapacity      Choice `yaml:"over_capacity" json:"over_capacity,omitempty" doc:"as many connections as may be are inspected already: bypass (default) or block"`
 }
 
 // Choice is what is done in a case.

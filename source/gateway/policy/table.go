@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/rules/categories"
 )
 
 // Table answers for one connection after another. It does not change, so that any number of goroutines may use it: other rules
@@ -65,10 +66,10 @@ func (t *Table) number() {
 	}
 }
 
-// Authorities are the names that policies sign with, besides the first one's, which is empty.
+// Authorities are the names that policies sign with. That of the first one is empty.
 func (t *Table) Authorities() (names []string) {
 	for _, p := range t.policies {
-		if p.Authority != "" && !slices.Contains(names, p.Authority) {
+		if !slices.Contains(names, p.Authority) {
 			names = append(names, p.Authority)
 		}
 	}
@@ -183,7 +184,7 @@ type rule struct {
 func compile(list []Exception) exceptions {
 	e := exceptions{exact: map[string]string{}, below: map[string]string{}}
 	for i, x := range list {
-		for _, n := range x.Names {
+		for _, n := range x.names() {
 			into := e.exact
 			n, wild := strings.CutPrefix(strings.ToLower(n), "*.")
 			if wild {
@@ -200,6 +201,15 @@ func compile(list []Exception) exceptions {
 		}
 	}
 	return e
+}
+
+// names are those that the rule has itself, and those of its categories.
+func (e *Exception) names() []string {
+	all := slices.Clone(e.Names)
+	for _, c := range e.Categories {
+		all = append(all, categories.Names(c)...)
+	}
+	return all
 }
 
 // find returns the id of a rule that fits, or an empty string. The name decides before the address, the longer name before the

@@ -1,4 +1,6 @@
-package main
+// Package datafolder is the folder that a running Vitrine keeps everything in, and has to itself. A path goes in; it knows nothing of
+// what is in the folder.
+package datafolder
 
 import (
 	"errors"
@@ -10,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultData is where an installed Vitrine keeps its data.
-const defaultData = "/var/lib/vitrine"
+// Default is where an installed Vitrine keeps its data.
+const Default = "/var/lib/vitrine"
 
-// dataFolder is the folder that everything is kept in, for as long as it is ours.
-type dataFolder struct {
+// Folder is the folder that everything is kept in, for as long as it is ours.
+type Folder struct {
 	lock *os.File // holds the number of the process that has it
-	// crashed says that the process which had the folder before was killed: its children may still be ending.
-	crashed bool
+	// Crashed says that the process which had the folder before was killed: its children may still be ending.
+	Crashed bool
 }
 
-// openDataFolder makes the folder if it is missing, private to its owner, and keeps other instances out until close.
-func openDataFolder(dir string) (*dataFolder, error) {
+// Open makes the folder if it is missing, private to its owner, and keeps other instances out until Close.
+func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w; choose another one with --data", err)
 	}
@@ -29,7 +31,7 @@ func openDataFolder(dir string) (*dataFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write to data folder: %w; choose another one with --data", err)
 	}
-	d := &dataFolder{lock: lock}
+	d := &Folder{lock: lock}
 	if err := d.take(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -37,7 +39,7 @@ func openDataFolder(dir string) (*dataFolder, error) {
 }
 
 // take locks the folder and leaves this process's number there, for whoever is refused.
-func (d *dataFolder) take(dir string) error {
+func (d *Folder) take(dir string) error {
 	owner := make([]byte, 20)
 	n, _ := d.lock.ReadAt(owner, 0)
 	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
@@ -45,7 +47,7 @@ func (d *dataFolder) take(dir string) error {
 	} else if err != nil {
 		return fmt.Errorf("lock data folder: %w", err)
 	}
-	d.crashed = n > 0
+	d.Crashed = n > 0
 	if err := d.lock.Truncate(0); err != nil {
 		return fmt.Errorf("write to data folder: %w", err)
 	}
@@ -55,14 +57,14 @@ func (d *dataFolder) take(dir string) error {
 	return nil
 }
 
-// close gives the folder up in good order.
-func (d *dataFolder) close() error { return errors.Join(d.lock.Truncate(0), d.lock.Close()) }
+// Close gives the folder up in good order.
+func (d *Folder) Close() error { return errors.Join(d.lock.Truncate(0), d.lock.Close()) }
 
-// dataFolders are where a running vitrine up may have its data: in the folder that VITRINE_DATA names, or where make run and an
+// Candidates are where a running vitrine up may have its data: in the folder that VITRINE_DATA names, or where make run and an
 // installation have it.
-func dataFolders() []string {
+func Candidates() []string {
 	if named := os.Getenv("VITRINE_DATA"); named != "" {
 		return []string{named}
 	}
-	return []string{"data", defaultData}
+	return []string{"data", Default}
 }

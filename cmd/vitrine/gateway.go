@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/vitrine-ndr/vitrine/cmd/vitrine/inline"
+	"github.com/vitrine-ndr/vitrine/event"
+	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/server/api"
+)
+
+// gatewayRole is the gateway within vitrine up, and what makes events of what it sees.
+type gatewayRole struct {
+	*inline.Role
+	inspector *inspect.Inspector
+}
+
+// openGateway opens the gateway, if it is asked for. It was asked for by name: if it cannot do all that it should, nothing runs.
+func (m *machine) openGateway(ctx context.Context) error {
+	if !m.cfg.Gateway.On {
+		return nil
+	}
+	log := m.log.With("component", "gateway")
+	role, err := inline.Open(ctx, &m.cfg.Gateway, inline.Deps{
+		Book: m.book, Dir: m.cfg.folder, Never: []netip.AddrPort{m.listener.Addr().(*net.TCPAddr).AddrPort()}, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	m.closeLater(role.Close)
+	inspector := newInspector(event.Origin{Agent: m.host, Vantage: event.Gateway}, m.openPublisher(event.Gateway).Emit, log)
+	m.gateway = &gatewayRole{role, inspector}
+	return nil
+}
+
+func (m *machine) runGateway(ctx context.Context) error {
+	return m.gateway.Run(ctx, m.sink(m.gateway.inspector, m.after))
+}
+
+func (m *machine) roleOfGateway() api.RoleOf {
+	if m.gateway == nil {
+		return api.RoleOf{Name: "gateway", Why: "turn it on with --gateway; docs/gateway.md tells what it does"}
+	}
+	return api.RoleOf{Name: "gateway", On: true, Why: m.gateway.Why()}
+}

@@ -1,0 +1,178 @@
+// Package inline is the gateway within vitrine up: settings and the book of what people have decided come in; a gateway that the API
+// steers goes out. What it sees goes to a Sink.
+package inline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/server/api"
+	"github.com/vitrine-ndr/vitrine/server/gateways"
+	"github.com/vitrine-ndr/vitrine/source"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
+)
+
+// Config is the part of the configuration of vitrine up that is about the gateway.
+type Config struct {
+	On              bool `yaml:"on" flag:"gateway" doc:"stand in the way of TLS connections, as policies in the console say"`
+	assembly.Config `yaml:",inline"`
+}
+
+// DefaultConfig listens for this machine's own programs.
+func DefaultConfig() Config {
+	c := Config{Config: assembly.Default()}
+	c.Listen = assembly.Listen{Connect: "127.0.0.1:3128", SOCKS5: "127.0.0.1:1080"}
+	return c
+}
+
+// Deps are what the gateway needs of others.
+type Deps struct {
+	Book  *gateways.Book
+	Dir   string           // that files of the configuration lie in
+	Never []netip.AddrPort // where it must not connect to, whatever is allowed
+	Log   *slog.Logger
+}
+
+// Role is the gateway. It implements gateways.Gateway.
+type Role struct {
+	assembly *assembly.Assembly
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	orders gateways.Orders // in force
+}
+
+// Open opens the front ends and puts what is in the book in force. From then on, clients wait for Run; without it, Close must be called.
+func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
+	parts, err := cfg.Read(deps.Dir)
+	if err != nil {
+		return nil, err
+	}
+	orders, err := deps.Book.Current(ctx, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range orders.Faults {
+		deps.Log.Error("a policy is not in force", "err", f)
+	}
+	a, err := parts.Open(ctx, assembly.Options{Never: deps.Never}, deps.Log)
+	if err != nil {
+		return nil, fmt.Errorf("%w; choose other places with gateway.listen, --connect and --socks5", err)
+	}
+	r := &Role{assembly: a, log: deps.Log}
+	if err := r.Apply(orders); err != nil {
+		return nil, fmt.Errorf("put the gateway's rules in force: %w", errors.Join(err, a.Close()))
+	}
+	return r, nil
+}
+
+// reminded is how often the log reminds of authorities that should be replaced.
+const reminded = 24 * time.Hour
+
+// Run serves clients until ctx is done.
+func (r *Role) Run(ctx context.Context, sink source.Sink) error {
+	reminding, stop := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer stop()
+	all.Go(func() { r.remind(reminding) })
+	return r.assembly.Run(ctx, sink)
+}
+
+func (r *Role) remind(ctx context.Context) {
+	tick := time.NewTicker(reminded)
+	defer tick.Stop()
+	for {
+		for _, a := range r.inForce().Authorities {
+			if a != nil {
+				assembly.Remind(r.log, a, time.Now())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Close gives up a gateway that was never run. Of one that has run, nothing is left to close.
+func (r *Role) Close() error { return r.assembly.Close() }
+
+// Apply implements gateways.Gateway.
+func (r *Role) Apply(o gateways.Orders) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.assembly.Enforce(assembly.Orders{Rules: o.Rules, Authorities: o.Authorities}); err != nil {
+		return err
+	}
+	r.orders = o
+	return nil
+}
+
+func (r *Role) inForce() gateways.Orders {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orders
+}
+
+// Stats are the counts so far.
+func (r *Role) Stats() gateway.Stats { return r.assembly.Stats() }
+
+// Faults tell why some policies are not in force.
+func (r *Role) Faults() []string { return r.inForce().Faults }
+
+// Status implements gateways.Gateway.
+func (r *Role) Status() api.Gateway {
+	s := r.Stats()
+	out := api.Gateway{Running: true, Stats: api.GatewayStats{
+		Open: s.Open, Inspected: s.Actions[flow.Inspect], Bypassed: s.Actions[flow.Bypass], Blocked: s.Actions[flow.Block] + s.Blocked,
+		OverCapacity: s.OverCapacity + s.OverClient, Unreachable: s.Unreachable, Guarded: s.Guarded, Refused: s.Refused,
+		Reasons: byName(s.Reasons), Faults: byName(s.Faults),
+	}}
+	for _, p := range r.assembly.Places() {
+		out.Listeners = append(out.Listeners, api.GatewayListener{Kind: p.Kind, Address: p.Address.String()})
+	}
+	return out
+}
+
+// Distrust implements gateways.Gateway.
+func (r *Role) Distrust() []api.DistrustingClient { return nil }
+
+func byName[K ~string](counts map[K]uint64) map[string]uint64 {
+	out := map[string]uint64{}
+	for k, n := range counts {
+		out[string(k)] = n
+	}
+	return out
+}
+
+// Why tells what the gateway does, for people.
+func (r *Role) Why() string {
+	var places []string
+	for _, p := range r.assembly.Places() {
+		places = append(places, p.Kind+" "+p.Address.String())
+	}
+	enabled := 0
+	for _, p := range r.inForce().Rules.Policies {
+		if !p.Disabled {
+			enabled++
+		}
+	}
+	what := fmt.Sprintf("%d policies are enabled", enabled)
+	switch enabled {
+	case 0:
+		what = "no policy is enabled, so nothing is looked into: make one in the console"
+	case 1:
+		what = "1 policy is enabled"
+	}
+	return strings.Join(places, ", ") + "; " + what
+}
