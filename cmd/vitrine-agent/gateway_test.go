@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -187,6 +188,65 @@ func TestGatewayCommand(t *testing.T) {
 	}
 }
 
+// TestGatewayRules changes rules about requests while the gateway runs.
+func TestGatewayRules(t *testing.T) {
+	agent := buildProgram(t)
+	server, cert := wwwServer(t)
+	dir, proxy := trialOf(t, agent, server, cert, "detection: {rules: rules.d, contact: help@example.com}\n")
+	rules := filepath.Join(dir, "rules.d", "rules.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(rules), 0o700), os.WriteFile(rules, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := filepath.Join(dir, "gateway.yaml")
+	write("rules: [{id: watch, action: alert, urls: [localhost]}]\n")
+	if out, errs, status := command(t, agent, "gateway", "--config", config, "--check-config"); status != 0 || !strings.Contains(out, "rules about requests: 1, of which 0 block") {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	r := &running{cmd: exec.Command(agent, "gateway", "--config", config, "-o", "json")}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	start(t, r.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(r.stderr.String(), "clients may connect") })
+	_, port, _ := strings.Cut(server, ":")
+	ask := func() string {
+		t.Helper()
+		page, errs, _ := command(t, "curl", "-sS", "--cacert", filepath.Join(dir, "ca.pem"), "-x", "http://"+proxy, "https://localhost:"+port+"/private")
+		return page + errs
+	}
+	reload := func(log string) {
+		t.Helper()
+		before := strings.Count(r.stderr.String(), log)
+		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, log, func() bool { return strings.Count(r.stderr.String(), log) > before })
+	}
+	if page := ask(); !strings.Contains(page, "s_server") {
+		t.Errorf("while it is only watched: %s", page)
+	}
+	write("rules: [{id: private, action: block, description: Not for you, urls: [localhost/private]}]\n")
+	reload("rules changed")
+	if page := ask(); !strings.Contains(page, "Reason: Not for you") || !strings.Contains(page, "Whom to ask: help@example.com") {
+		t.Errorf("once it is blocked: %s", page)
+	}
+	write("rules: [{id: private}]\n")
+	reload("rules not changed")
+	if page := ask(); !strings.Contains(page, "Reason: Not for you") {
+		t.Errorf("after a mistake: %s", page)
+	}
+	printed := r.end(t)
+	for _, want := range []string{`"rule":"watch"`, `"rule":"private"`, `"action":"blocked"`} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("%s is not in %s", want, printed)
+		}
+	}
+	if _, errs, status := command(t, agent, "gateway", "--config", config); status != 2 || !strings.Contains(errs, "rule private: action") {
+		t.Errorf("with rules that cannot be read: status %d, %s", status, errs)
+	}
+}
+
 func TestGatewayMistakes(t *testing.T) {
 	agent := buildProgram(t)
 	for name, tt := range map[string]struct{ more, want string }{
@@ -195,6 +255,8 @@ func TestGatewayMistakes(t *testing.T) {
 		"a bad rule":     {"  bypass: [{id: x, names: [\"*\"]}]\n", `rule "x": "*" is no name`},
 		"no such limit":  {"limits: {idle: 0s}\n", "limits and hold must be more than 0"},
 		"no users":       {"users: none\n", "read users: open"},
+		"no rules":       {"detection: {rules: none}\n", "detection.rules: "},
+		"doubt":          {"detection: {doubt: maybe}\n", `detection.doubt is "maybe", it must be block or pass`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, _ := trial(t, agent, "127.0.0.1:443", tt.more)
@@ -249,12 +311,16 @@ func TestDocumentedGatewayConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ := strings.Cut(string(doc), "```yaml\n")
-	text, _, ok := strings.Cut(text, "```")
-	if !ok {
-		t.Fatal("no configuration in the documentation")
+	parts := strings.Split(string(doc), "```yaml\n")
+	if len(parts) != 3 {
+		t.Fatal("no configuration and rules in the documentation")
 	}
+	text, _, _ := strings.Cut(parts[1], "```")
+	rules, _, _ := strings.Cut(parts[2], "```")
 	command(t, agent, "gateway", "trial-ca", "--dir", dir)
+	if err := os.Mkdir(filepath.Join(dir, "rules.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	hash, err := bcrypt.GenerateFromPassword([]byte("horse"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +329,7 @@ func TestDocumentedGatewayConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"gateway.yaml": []byte(text), "passphrase": []byte("correct horse\n"), "users.htpasswd": append([]byte("ann:"), hash...), "partner-root.pem": ca} {
+	for name, b := range map[string][]byte{"gateway.yaml": []byte(text), "passphrase": []byte("correct horse\n"), "users.htpasswd": append([]byte("ann:"), hash...), "partner-root.pem": ca, "rules.d/rules.yaml": []byte(rules)} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
