@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -45,7 +46,9 @@ type place struct {
 }
 
 // shipped are the applications that come with the program.
-func shipped() ([]*application, error) {
+var shipped = sync.OnceValues(readShipped)
+
+func readShipped() ([]*application, error) {
 	files, err := fs.Glob(rules.Files, "applications/*.yaml")
 	if err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ func TestHTTP1(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			for i := range 60 {
+			for i := range 30 {
 				c := newConversation(t, lineRules, nil)
 				most := 1 << (i % 9)
 				if i == 0 {

@@ -85,7 +85,7 @@ func TestHTTP2(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			for i := range 40 {
+			for i := range 20 {
 				c, client := newConversation(t, lineRules, nil), newClient2()
 				tt.say(client)
 				c.say(flow.ToClient, "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64")
