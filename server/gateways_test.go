@@ -26,6 +26,7 @@ type steered struct {
 	mu     sync.Mutex
 	orders gateways.Orders
 	refuse error
+	pin    string // state of the one pin
 }
 
 func (f *steered) Status() api.Gateway {
@@ -43,6 +44,22 @@ func (f *steered) Apply(o gateways.Orders) error {
 
 func (f *steered) Distrust() []api.DistrustingClient {
 	return []api.DistrustingClient{{Client: "10.0.0.7", Count: 3, Names: []string{"shop.example"}, LastSeen: time.Unix(1700000000, 0).UTC()}}
+}
+
+func (f *steered) Pins() []api.GatewayPin {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []api.GatewayPin{{ID: "0123456789abcdef", Name: "app.example", State: f.pin, Reason: "refused", Count: 4, Clients: 2}}
+}
+
+func (f *steered) Judge(id string, as gateways.Judgement) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if id != "0123456789abcdef" {
+		return state.ErrNotFound
+	}
+	f.pin = string(as)
+	return nil
 }
 
 // enabled are the ids of the policies in force.
@@ -162,11 +179,12 @@ func TestWithoutGateway(t *testing.T) {
 	if got.Running || got.WhyNot != "turn it on with --gateway" || got.Quota != (api.Quota{Used: 4, Left: 19_996, Max: 20_000}) || len(got.Authorities) != 1 || !slices.Equal(got.Authorities[0].UsedBy, []string{"office"}) {
 		t.Errorf("got %+v", got)
 	}
-	for _, path := range []string{"/distrust", "/categories", "/exceptions", "/policies", "/changes", "/authorities"} {
+	for _, path := range []string{"/distrust", "/pins", "/categories", "/exceptions", "/policies", "/changes", "/authorities"} {
 		if a := admin.must(200, http.MethodGet, path, nil); strings.Contains(a.body, "null") {
 			t.Errorf("%s: %s", path, a.body)
 		}
 	}
+	admin.must(409, http.MethodPost, "/pins/0123456789abcdef/approve", nil)
 	orders, err := s.srv.deps.Book.Current(t.Context(), time.Now())
 	must(t, err)
 	if orders.Rules.Policies[0].Disabled || orders.Authorities["trial"] == nil {
@@ -347,6 +365,30 @@ func TestImportedAuthority(t *testing.T) {
 	}
 	if searched < 3 {
 		t.Errorf("only %d files in %s", searched, dir)
+	}
+}
+
+func TestPins(t *testing.T) {
+	s := withGateway(t, &steered{pin: "learnt"})
+	admin, analyst, viewer := s.admin(), s.analyst(), s.viewer()
+	pin := func() api.GatewayPin { return get[api.GatewayPins](viewer, "/api/v1/gateway/pins").Pins[0] }
+	if got := pin(); got.Name != "app.example" || got.State != "learnt" {
+		t.Errorf("got %+v", got)
+	}
+	for _, do := range []struct{ method, path, state string }{{http.MethodPost, "/approve", "approve"}, {http.MethodPost, "/reject", "reject"}, {http.MethodDelete, "", "forget"}} {
+		admin.must(204, do.method, "/pins/0123456789abcdef"+do.path, nil)
+		if got := pin().State; got != do.state {
+			t.Errorf("the pin is %s after %s", got, do.state)
+		}
+		admin.must(404, do.method, "/pins/x"+do.path, nil)
+		analyst.must(403, do.method, "/pins/0123456789abcdef"+do.path, nil)
+	}
+	c := get[api.GatewayChanges](admin, "/api/v1/gateway/changes").Changes
+	if first := c[len(c)-1]; first.Action != "pin.approve" || first.Summary != "app.example" || c[0].Outcome != "failed" {
+		t.Errorf("recorded %+v", c)
+	}
+	if got := get[api.GatewayDistrust](viewer, "/api/v1/gateway/distrust").Clients; len(got) != 1 || got[0].Client != "10.0.0.7" {
+		t.Errorf("got %+v", got)
 	}
 }
 

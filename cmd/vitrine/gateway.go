@@ -24,7 +24,7 @@ func (m *machine) openGateway(ctx context.Context) error {
 	}
 	log := m.log.With("component", "gateway")
 	role, err := inline.Open(ctx, &m.cfg.Gateway, inline.Deps{
-		Book: m.book, Dir: m.cfg.folder, Never: []netip.AddrPort{m.listener.Addr().(*net.TCPAddr).AddrPort()}, Log: log,
+		Book: m.book, Data: m.cfg.Data, Dir: m.cfg.folder, Never: []netip.AddrPort{m.listener.Addr().(*net.TCPAddr).AddrPort()}, Log: log,
 	})
 	if err != nil {
 		return err

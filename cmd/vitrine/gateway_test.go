@@ -286,6 +286,14 @@ func TestGatewayKeysStaySealed(t *testing.T) {
 	s.steer(t, http.MethodPost, "/policies", api.GatewayPolicy{ID: "office", Authority: "office", Disabled: new(false), Scopes: []api.GatewayScope{{
 		ID: "all", Sources: []string{"127.0.0.0/8"}, Destinations: []string{"127.0.0.0/8"}, DestinationPorts: []string{"1/65535"},
 	}}})
+	if s.curl(t, s.origin, "/refused") == 0 {
+		t.Error("curl takes our certificate without our root")
+	}
+	waitFor(t, "the client that lacks our root", func() bool {
+		var distrust api.GatewayDistrust
+		s.ask(t, http.MethodGet, "/api/v1/gateway/distrust", "", nil, &distrust)
+		return len(distrust.Clients) == 1 && distrust.Clients[0].Client == "127.0.0.1" && slices.Equal(distrust.Clients[0].Names, []string{"shop.example"})
+	})
 	if s.curl(t, cert, "/signed") != 0 {
 		t.Error("curl does not see a certificate of the imported authority")
 	}

@@ -179,9 +179,10 @@ type GatewayPin struct {
 	Name      string     `json:"name"`
 	Address   string     `json:"address,omitempty"`
 	State     string     `json:"state" enum:"suspected,learnt,approved,rejected" doc:"Learnt and approved ones are bypassed"`
-	Reason    string     `json:"reason" doc:"What clients did"`
+	Reason    string     `json:"reason" enum:"refused,closed" doc:"What clients did last: they refused the gateway's certificate, or ended connections at once and without a word"`
+	Everybody bool       `json:"everybody" doc:"Whether it holds for all clients, and not only for those that have shown it"`
 	Count     int        `json:"count" doc:"How often"`
-	Clients   int        `json:"clients" doc:"How many different ones"`
+	Clients   int        `json:"clients" doc:"How many different ones, 16 at the most"`
 	FirstSeen time.Time  `json:"first_seen"`
 	LastSeen  time.Time  `json:"last_seen"`
 	Expires   *time.Time `json:"expires,omitempty" doc:"When it is forgotten by itself"`
@@ -195,7 +196,7 @@ type GatewayPins struct {
 // DistrustingClient is a client whose programs do not trust the gateway's authority.
 type DistrustingClient struct {
 	Client   string    `json:"client" doc:"Its address"`
-	Count    uint64    `json:"count" doc:"Connections that it gave up"`
+	Count    int       `json:"count" doc:"Connections that it gave up"`
 	Names    []string  `json:"names" doc:"Servers that it wanted to reach, the latest first; not all of them if there are many"`
 	LastSeen time.Time `json:"last_seen"`
 }

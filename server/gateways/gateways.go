@@ -24,9 +24,22 @@ type Gateway interface {
 	// Apply puts the orders in force for new connections, and resets the inspected ones that they would not have inspected. After an error
 	// those before stay.
 	Apply(Orders) error
-	// Distrust returns the clients that refuse its certificates, the latest first.
+	// Distrust returns the clients that refuse its certificates whatever the server, the latest first.
 	Distrust() []api.DistrustingClient
+	// Pins returns the servers whose clients accept only certificates of their own choice, the latest first.
+	Pins() []api.GatewayPin
+	// Judge keeps what a person decides about a pin. It returns state.ErrNotFound if there is none of the id.
+	Judge(id string, as Judgement) error
 }
+
+// Judgement is what a person decides about a pin.
+type Judgement string
+
+const (
+	Approve Judgement = "approve" // bypassed from now on, for all clients
+	Reject  Judgement = "reject"  // never bypassed from now on
+	Forget  Judgement = "forget"  // learnt anew, if its clients still refuse
+)
 
 // Site is what the routes need of the server that they are part of.
 type Site struct {

@@ -23,8 +23,7 @@ func (g *Gateways) Register(a huma.API) {
 	g.registerPolicies(a)
 	g.registerExceptions(a)
 	g.registerAuthorities(a)
-	register(g, a, op("list-gateway-distrust", http.MethodGet, "/api/v1/gateway/distrust", false, "List clients that do not trust the gateway",
-		"Returns the clients that gave up connections when they saw the gateway's certificate, the latest first."), g.distrust)
+	g.registerPins(a)
 	register(g, a, op("list-gateway-changes", http.MethodGet, "/api/v1/gateway/changes", true, "List changes",
 		"Returns who changed what, the latest first: the part of the audit trail that is about the gateway."), g.changes)
 }
@@ -49,14 +48,6 @@ func (g *Gateways) status(ctx context.Context, _ *nothing) (*output[api.Gateway]
 		return nil, err
 	}
 	out.Faults, out.Listeners = append([]string{}, orders.Faults...), append([]api.GatewayListener{}, out.Listeners...)
-	return answer(out), nil
-}
-
-func (g *Gateways) distrust(context.Context, *nothing) (*output[api.GatewayDistrust], error) {
-	out := api.GatewayDistrust{Clients: []api.DistrustingClient{}}
-	if g.gateway != nil {
-		out.Clients = append(out.Clients, g.gateway.Distrust()...)
-	}
 	return answer(out), nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ func DefaultConfig() Config {
 // Deps are what the gateway needs of others.
 type Deps struct {
 	Book  *gateways.Book
+	Data  string           // folder for what is learnt, if the configuration names no file
 	Dir   string           // that files of the configuration lie in
 	Never []netip.AddrPort // where it must not connect to, whatever is allowed
 	Log   *slog.Logger
@@ -52,7 +54,15 @@ type Role struct {
 
 // Open opens the front ends and puts what is in the book in force. From then on, clients wait for Run; without it, Close must be called.
 func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
-	parts, err := cfg.Read(deps.Dir)
+	settings := cfg.Config
+	if settings.Pins.Learnt == "" {
+		data, err := filepath.Abs(deps.Data)
+		if err != nil {
+			return nil, err
+		}
+		settings.Pins.Learnt = filepath.Join(data, "pins.json")
+	}
+	parts, err := settings.Read(deps.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +153,6 @@ func (r *Role) Status() api.Gateway {
 	}
 	return out
 }
-
-// Distrust implements gateways.Gateway.
-func (r *Role) Distrust() []api.DistrustingClient { return nil }
 
 func byName[K ~string](counts map[K]uint64) map[string]uint64 {
 	out := map[string]uint64{}
