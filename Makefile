@@ -19,8 +19,8 @@ GO_BUILD   = go build -trimpath -tags embedui -ldflags '-s -w -X main.version=$(
 CONSOLE   := $(shell find web/src web/public docs/*.md web/index.html web/package.json web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # What tests need beyond Go and Node.js: programs and the Debian packages that have them.
-PROGRAMS_FOR_TESTS := cpio gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles postfix dovecot swaks tstclnt haproxy apache2 git firefox-esr nft
-PACKAGES_FOR_TESTS := cpio gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd postfix dovecot-imapd dovecot-pop3d swaks libnet-ssleay-perl libnss3-tools haproxy apache2-bin python3-requests python3-websockets python3-grpcio git firefox-esr nftables
+PROGRAMS_FOR_TESTS := cpio gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles postfix dovecot swaks java keytool node tstclnt haproxy apache2 git firefox-esr nft
+PACKAGES_FOR_TESTS := cpio gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd postfix dovecot-imapd dovecot-pop3d swaks libnet-ssleay-perl libnss3-tools haproxy apache2-bin python3-requests python3-httpx python3-h2 default-jdk-headless python3-websockets python3-grpcio git firefox-esr nftables
 
 .PHONY: help
 help: ## Show this list

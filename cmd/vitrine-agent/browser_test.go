@@ -131,10 +131,12 @@ func (w *web) listen(t *testing.T, address string) (l net.Listener) {
 // identity is the site's certificate.
 func (w *web) identity(t *testing.T) tls.Certificate {
 	t.Helper()
-	return newPair(t, w.public, func(c *x509.Certificate) {
-		c.Subject, c.DNSNames = pkix.Name{CommonName: siteName}, []string{siteName, outerName}
-		c.IPAddresses, c.ExtKeyUsage = []net.IP{net.ParseIP(siteIP)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	}).tls()
+	return newPair(t, w.public, forSite).tls()
+}
+
+func forSite(c *x509.Certificate) {
+	c.Subject, c.DNSNames = pkix.Name{CommonName: siteName}, []string{siteName, outerName}
+	c.IPAddresses, c.ExtKeyUsage = []net.IP{net.ParseIP(siteIP)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 }
 
 // handle answers requests until the end of the test.

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -378,4 +379,40 @@ func TestQUICIsRefused(t *testing.T) {
 	expect("refused by a later one", outside, quic1, true)
 	g.end(t)
 	expect("off", origin6, quic1, false)
+}
+
+// TestGatewayUnit has systemd check the service, and runs the gateway as the service does: as a user of no rights but the unit's capability.
+func TestGatewayUnit(t *testing.T) {
+	r := newRouted(t)
+	unit, err := os.ReadFile("../../deploy/vitrine-gateway.service")
+	check(t, err)
+	dir := filepath.Dir(r.agent)
+	for path := dir; path != os.TempDir(); path = filepath.Dir(path) { // another user has to get at the program
+		check(t, os.Chmod(path, 0o755))
+	}
+	file := filepath.Join(dir, "vitrine-gateway.service")
+	check(t, os.WriteFile(file, bytes.ReplaceAll(unit, []byte("/usr/bin/vitrine-agent"), []byte(r.agent)), 0o600))
+	if out, errs, status := command(t, "systemd-analyze", "verify", file); status != 0 || errs != "" {
+		t.Errorf("status %d: %s%s", status, out, errs)
+	}
+	if !bytes.Contains(unit, []byte("\nAmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN\n")) {
+		t.Error("the service has other capabilities than the gateway has here")
+	}
+	r.configure(t, false, "")
+	check(t, filepath.WalkDir(r.dir, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Chown(path, stranger, stranger))
+	}))
+	for path := filepath.Dir(r.dir); path != os.TempDir(); path = filepath.Dir(path) {
+		check(t, os.Chmod(path, 0o755))
+	}
+	id := fmt.Sprint(stranger)
+	g := &running{cmd: r.router.Command(context.Background(), testkit.Need(t, "setpriv"), "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all,+net_admin",
+		"--ambient-caps=-all,+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs", r.agent, "gateway", "--config", filepath.Join(r.dir, "gateway.yaml"), "-o", "json")}
+	g.cmd.Stdout, g.cmd.Stderr = &g.stdout, &g.stderr
+	start(t, g.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(g.stderr.String(), "clients may connect") })
+	r.expect(t, "as a service", origin4, true)
+	r.expect(t, "as a service", origin6, true)
+	g.end(t)
+	r.expectNothingLeft(t)
 }

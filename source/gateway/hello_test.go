@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
+	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
@@ -113,6 +115,41 @@ func FuzzHelloReader(f *testing.F) {
 				t.Errorf("offers %+v", o)
 			}
 			keyType(r.hello, tls.VersionTLS12)
+		}
+	})
+}
+
+// FuzzTurn cuts what a client says in pieces, and has it be slow at some of them: until TLS begins, every byte is forwarded or kept, in order, and
+// of a ClientHello never all.
+func FuzzTurn(f *testing.F) {
+	hello := clientHello(f, &tls.Config{ServerName: "shop.example"})
+	f.Add([]byte("EHLO me\r\n"), uint16(3), false)
+	f.Add(hello, uint16(7), false)
+	f.Add(hello, uint16(100), true)
+	f.Add([]byte("\x16\x03\x01\x00\x04\x02bcd"), uint16(1), true)
+	f.Fuzz(func(t *testing.T, said []byte, size uint16, slow bool) {
+		var turn turn
+		_, _ = turn.pass(flow.ToClient, time.Time{}, []byte("220 hi"))
+		if _, err := turn.pass(flow.ToServer, time.Time{}, []byte("STARTTLS")); err != nil {
+			t.Fatal(err)
+		}
+		var forwarded []byte
+		for rest := said; len(rest) > 0; {
+			n := min(int(size)+1, len(rest))
+			b, err := turn.pass(flow.ToServer, time.Time{}, rest[:n])
+			forwarded, rest = append(forwarded, b...), rest[n:]
+			if err != nil {
+				if bytes.Equal(forwarded, said) || errors.Is(err, errTurned) != (turn.sent == 0) {
+					t.Errorf("%v once %d of %d bytes were forwarded", err, len(forwarded), len(said))
+				}
+				return
+			}
+			if slow {
+				forwarded = append(forwarded, turn.giveUp()...)
+			}
+		}
+		if kept := turn.giveUp(); !bytes.Equal(append(forwarded, kept...), said) {
+			t.Errorf("%d bytes were forwarded and %d kept of %d", len(forwarded), len(kept), len(said))
 		}
 	})
 }

@@ -52,7 +52,7 @@ func (s *session) relay(client, server end, look bool) {
 func (s *session) converse() *helloReader {
 	r := &relay{session: s, look: true, turn: new(turn), ends: [2]end{flow.ToServer: s.plainServer(), flow.ToClient: s.plain()}}
 	r.run()
-	if r.turn.begun.Load() && !r.aborted.Load() {
+	if r.turn.begun.Load() && !r.aborted.Load() && r.lingers.Load() == 0 {
 		return &r.turn.first
 	}
 	return nil
