@@ -3,7 +3,7 @@ import { Alert, App, Button, Steps } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
-import { policyCheck } from "../../../api/gateway";
+import { policyCheck, useAuthorities } from "../../../api/gateway";
 import type { Policy } from "../../../api/types";
 import { useErrorText } from "../../../components/errors";
 import { useSettled } from "../../../components/settled";
@@ -39,8 +39,12 @@ export function Editor({ policy, others, max }: Props) {
   const [enabled, setEnabled] = useState(!first.disabled);
   const [wrong, setWrong] = useState<unknown>(null);
   const queries = useQueryClient();
+  // What stands chosen in the form when nobody has chosen.
+  const authorities = useAuthorities();
+  const authority = draft.authority || (authorities.data?.authorities[0]?.name ?? "");
+  const written = { ...policyOf(draft), authority };
   const check = useQuery({
-    ...policyCheck(useSettled(policyOf(draft))),
+    ...policyCheck(useSettled(written)),
     placeholderData: keepPreviousData,
     refetchOnWindowFocus: false,
   });
@@ -56,7 +60,7 @@ export function Editor({ policy, others, max }: Props) {
   const go = async (to: number) => {
     setWrong(null);
     try {
-      const now = to > step ? await queries.query(policyCheck(policyOf(draft))) : [];
+      const now = to > step ? await queries.query(policyCheck(written)) : [];
       const stop = Math.min(to, over && to > 1 ? 1 : to, ...now.map(stepOf));
       setTried(tried || stop < to);
       setStep(stop);
@@ -66,7 +70,7 @@ export function Editor({ policy, others, max }: Props) {
   };
   const submit = async () => {
     try {
-      await save.run(policyOf(draft), enabled);
+      await save.run(written, enabled);
     } catch (error) {
       setWrong(error);
       return;
