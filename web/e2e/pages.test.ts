@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Console, launch, violations } from "./console";
+import { Gate } from "./gateway";
 import { Machine } from "./probe";
 import { makeTraffic, payload } from "./traffic";
 
@@ -35,6 +36,13 @@ const views = [
   { name: "mistake", path: `/logs?${period}&q=htp.host%3Aa`, ready: ".search-problem" },
   { name: "drawer", path: `/logs?${period}&q=${encodeURIComponent(drawerOf)}`, ready: ".grid-row .label", open: true },
   { name: "coverage", path: "/coverage", ready: ".process-table td" },
+  { name: "gateway", path: "/gateway/policies", ready: ".policies td" },
+  { name: "gateway-policy", path: "/gateway/policies/office", ready: ".wizard .ant-radio-wrapper" },
+  { name: "gateway-certificates", path: "/gateway/certificates", ready: ".authority" },
+  { name: "gateway-trust", path: "/gateway/certificates/office/rhel", ready: ".install-page" },
+  { name: "gateway-distrust", path: "/gateway/distrust", ready: ".distrust td" },
+  { name: "gateway-exceptions", path: "/gateway/exceptions", ready: ".exceptions td" },
+  { name: "gateway-changes", path: "/gateway/changes", ready: ".changes td" },
   { name: "import", path: "/import", ready: ".import-item" },
   { name: "system", path: "/system", ready: ".roles li" },
   { name: "access", path: "/access", ready: ".plain-table td" },
@@ -43,9 +51,12 @@ const views = [
   { name: "help", path: "/help/coverage", ready: ".document h1" },
 ];
 
-/** What is kept in docs: every page in light English, one in dark, one in Chinese. */
+/** Pages of which no picture is kept. */
+const unpictured = /^(mistake|access|tokens|audit|gateway-(policy|trust|distrust|exceptions|changes))$/;
+
+/** What is kept in docs: pages in light English, one in dark, one in Chinese. */
 function pictureOf(view: string, language: string, theme: string): string | undefined {
-  if (["mistake", "access", "tokens", "audit"].includes(view)) return undefined;
+  if (unpictured.test(view)) return undefined;
   if (language === "en" && theme === "light") return `${view}.png`;
   if (view === "drawer" && language === "en") return "drawer-dark.png";
   if (view === "overview" && theme === "light") return "overview-zh.png";
@@ -64,6 +75,7 @@ describe.each([
     const machine = new Machine(); // the same in every picture
     machine.processes = machine.processes.filter((c) => c.process.name !== payload);
     await machine.answer(ui.page);
+    await new Gate().answer(ui.page);
   });
   afterAll(() => ui.close());
 

@@ -6,7 +6,7 @@ import dayjs from "dayjs";
 import "dayjs/locale/zh-cn";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
-import { BrowserRouter } from "react-router";
+import { createBrowserRouter, RouterProvider } from "react-router";
 import { APIError } from "./api/client";
 import { usePreference } from "./components/preferences";
 import { antTheme, useMode, usePaletteInCSS } from "./components/theme";
@@ -35,6 +35,9 @@ const queries = new QueryClient({
   },
 });
 
+/** Pages know their own routes; the router is one that can keep a page from being left. */
+const router = createBrowserRouter([{ path: "*", element: <Session /> }]);
+
 /** Everything that is on the page, in the person's language and colours. */
 export function App() {
   const mode = useMode();
@@ -56,9 +59,7 @@ export function App() {
         button={{ autoInsertSpace: false }}
       >
         <AntApp component={false}>
-          <BrowserRouter>
-            <Session />
-          </BrowserRouter>
+          <RouterProvider router={router} />
         </AntApp>
       </ConfigProvider>
     </QueryClientProvider>

@@ -15,6 +15,7 @@ import { putRange } from "../format/range";
 const Overview = lazy(() => import("./overview/Overview"));
 const Logs = lazy(() => import("./logs/Logs"));
 const Coverage = lazy(() => import("./coverage/Coverage"));
+const Gateway = lazy(() => import("./gateway/Gateway"));
 const Import = lazy(() => import("./import/Import"));
 const System = lazy(() => import("./system/System"));
 const Access = lazy(() => import("./access/Access"));
@@ -45,6 +46,7 @@ export default function Shell({ session }: { session: Session }) {
             <Route path="/overview" element={<Overview />} />
             <Route path="/logs" element={<Logs />} />
             <Route path="/coverage" element={<Coverage />} />
+            <Route path="/gateway/*" element={<Gateway />} />
             <Route path="/import" element={<Import />} />
             <Route path="/system" element={<System />} />
             <Route path="/access" element={<Access />} />
@@ -66,11 +68,13 @@ function Navigation() {
   const search = params.toString();
   return (
     <nav aria-label={t("nav.label")}>
-      {["overview", "logs", "coverage", ...(may("import") ? ["import"] : []), "system", "help"].map((page) => (
-        <NavLink key={page} to={{ pathname: `/${page}`, search }}>
-          {t(`nav.${page}`)}
-        </NavLink>
-      ))}
+      {["overview", "logs", "coverage", "gateway", ...(may("import") ? ["import"] : []), "system", "help"].map(
+        (page) => (
+          <NavLink key={page} to={{ pathname: `/${page}`, search }}>
+            {t(`nav.${page}`)}
+          </NavLink>
+        ),
+      )}
     </nav>
   );
 }

@@ -1,12 +1,13 @@
 import { PlusOutlined } from "@ant-design/icons";
 import { Alert, App, Button, Drawer, Radio } from "antd";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { APIError } from "../../api/client";
 import { useFilterPreview, useSetProbeFilter } from "../../api/probe";
 import type { FilterRules } from "../../api/types";
 import { useErrorText } from "../../components/errors";
 import { popups } from "../../components/popups";
+import { useSettled } from "../../components/settled";
 import { Preview } from "./Preview";
 import { RuleForm } from "./RuleForm";
 import { draftOf, mistakeIn, rulesOf, type Mode } from "./rules";
@@ -15,9 +16,6 @@ const modes: Mode[] = ["everything", "only", "except"];
 
 /** As many as the server takes. */
 const maxRules = 64;
-
-/** How long nothing is typed before the server is asked what the filter would do, in milliseconds. */
-const pause = 350;
 
 /** Changes the filter. What it would do is shown before it is done. */
 export function FilterEditor({ filter, close }: { filter: FilterRules; close: () => void }) {
@@ -100,15 +98,4 @@ export function FilterEditor({ filter, close }: { filter: FilterRules; close: ()
       </div>
     </Drawer>
   );
-}
-
-/** The rules once they have stayed the same for a while. */
-function useSettled(rules: FilterRules): FilterRules {
-  const now = JSON.stringify(rules);
-  const [settled, setSettled] = useState(now);
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(now), pause);
-    return () => clearTimeout(timer);
-  }, [now]);
-  return JSON.parse(settled) as FilterRules;
 }

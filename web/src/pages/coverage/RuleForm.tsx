@@ -1,7 +1,7 @@
 import { DeleteOutlined } from "@ant-design/icons";
 import { Button, Input, Select } from "antd";
-import { useId, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { Field } from "../../components/Field";
 import { texts, type Draft, type Place } from "./rules";
 
 /** What can be written in a field, where its name does not say it. */
@@ -77,27 +77,5 @@ export function RuleForm({ number, draft, mistake, change, remove }: Props) {
         </p>
       )}
     </fieldset>
-  );
-}
-
-interface FieldProps {
-  name: string;
-  mistake: string | undefined;
-  children: (labels: { id: string; "aria-describedby"?: string }) => ReactNode;
-}
-
-function Field({ name, mistake, children }: FieldProps) {
-  const id = useId();
-  const why = `${id}-why`;
-  return (
-    <div>
-      <label htmlFor={id}>{name}</label>
-      {children({ id, ...(mistake && { "aria-describedby": why }) })}
-      {mistake && (
-        <p id={why} className="field-mistake" role="alert">
-          {mistake}
-        </p>
-      )}
-    </div>
   );
 }

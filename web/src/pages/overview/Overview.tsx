@@ -7,6 +7,7 @@ import { useTitle } from "../../components/title";
 import { Alarms } from "../system/Alarms";
 import { Coverage } from "./Coverage";
 import { NothingInRange, NothingSeen } from "./Empty";
+import { Gateway } from "./Gateway";
 import { Losses } from "./Losses";
 import { Tiles } from "./Tiles";
 import { TopHosts } from "./TopHosts";
@@ -37,6 +38,7 @@ export default function Overview() {
             <Trend trend={data.trend} />
             <TopHosts hosts={data.top_hosts} range={range} />
           </div>
+          <Gateway />
         </>
       )}
     </div>

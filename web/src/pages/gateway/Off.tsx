@@ -1,0 +1,30 @@
+import { Alert } from "antd";
+import { useTranslation } from "react-i18next";
+import { Command } from "../../components/Command";
+import { DocLink } from "../../components/DocLink";
+import { Text } from "../../components/Text";
+
+/** The gateway does not run: why, and how to turn it on. Everything can be prepared nevertheless. */
+export function Off({ why }: { why: string | undefined }) {
+  const { t } = useTranslation();
+  return (
+    <Alert
+      type="info"
+      showIcon
+      title={<strong>{t("gateway.off_title")}</strong>}
+      description={
+        <div className="gateway-off">
+          {why && (
+            <p>
+              <Text text={why} />
+            </p>
+          )}
+          <p>
+            {t("gateway.off_do")} <DocLink page="gateway" />
+          </p>
+          <Command text="sudo vitrine up --gateway" />
+        </div>
+      }
+    />
+  );
+}
