@@ -48,8 +48,9 @@ func TestLeaveForgets(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	d := New(Limits{Inspected: 2})
-	if !d.Inspect() || !d.Inspect() || d.Inspect() {
-		t.Error("want two of three")
+	got := [3]bool{d.Inspect(), d.Inspect(), d.Inspect()}
+	if got != [3]bool{true, true, false} {
+		t.Errorf("got %t, want two of three", got)
 	}
 	if d.Done(); !d.Inspect() {
 		t.Error("want one more after the end of one")
