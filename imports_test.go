@@ -56,7 +56,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"store", "event flow store/query internal/..."},
 	{"state", "internal/..."},
 	// The probe's filter and the gateway's policies are data that people write: the server checks them by the rules of the probe and the gateway.
-	{"server/...", "event event/... flow source/probe/filter source/gateway/policy source/gateway/authority rules/categories capture state store store/query store/blob server/... internal/..."},
+	{"server/...", "event event/... flow source/probe/filter source/gateway/policy source/gateway/authority rules/categories detect capture state store store/query store/blob server/... internal/..."},
 	{"server", "event event/... flow source/probe/filter source/gateway/policy source/gateway/authority capture state store store/query store/blob server/... internal/..."},
 	{"web", ""},
 
@@ -67,7 +67,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
-	{"cmd/vitrine/inline", "flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/pin state"},
+	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/pin state"},
 	{"cmd/vitrine", "..."},
 }
 

@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -32,12 +33,37 @@ func Compile(files fs.FS) (*Engine, error) {
 }
 
 func (e *Engine) add(files fs.FS, name string) error {
-	var list struct {
-		Rules []Rule `yaml:"rules"`
-	}
+	var list ruleList
 	if err := readYAML(files, name, &list); err != nil {
 		return fmt.Errorf("read rules: %w", err)
 	}
+	if err := e.take(list); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// ruleList is a file of rules.
+type ruleList struct {
+	Rules []Rule `yaml:"rules"`
+}
+
+// Parse is Compile for the text of one file.
+func Parse(text []byte) (*Engine, error) {
+	known, err := shipped()
+	if err != nil {
+		return nil, err
+	}
+	var list ruleList
+	if err := decodeYAML(text, &list); err != nil && !errors.Is(err, io.EOF) { // which is what there is without rules
+		return nil, err
+	}
+	e := &Engine{known: known}
+	return e, e.take(list)
+}
+
+// take adds rules, and tells all that is wrong with them.
+func (e *Engine) take(list ruleList) error {
 	var wrong []error
 	for _, r := range list.Rules {
 		c, err := r.compile(e.known)
@@ -53,8 +79,5 @@ func (e *Engine) add(files fs.FS, name string) error {
 	if len(e.rules) > maxRules {
 		wrong = append(wrong, fmt.Errorf("there are more than %d rules", maxRules))
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("%s: %w", name, errors.Join(wrong...))
-	}
-	return nil
+	return errors.Join(wrong...)
 }

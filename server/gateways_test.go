@@ -368,6 +368,38 @@ func TestImportedAuthority(t *testing.T) {
 	}
 }
 
+func TestRulesAboutRequests(t *testing.T) {
+	f := &steered{}
+	admin := withGateway(t, f).admin()
+	if got := get[api.RequestRules](admin, "/api/v1/gateway/rules"); got.Text != "" {
+		t.Errorf("got %+v", got)
+	}
+	const text = "rules:\n- {id: no-uploads, action: block, methods: [PUT], urls: [shop.example/*]}\n"
+	admin.must(200, http.MethodPut, "/rules", api.RequestRules{Text: text})
+	if got := get[api.RequestRules](admin, "/api/v1/gateway/rules"); got.Text != text || f.orders.Engine == nil || !f.orders.Engine.Blocks("any") {
+		t.Errorf("got %+v, in force %+v", got, f.orders.Engine)
+	}
+	bad := admin.must(422, http.MethodPut, "/rules", api.RequestRules{Text: "rules:\n- {id: a, action: perhaps}\n- {id: b, action: never}\n"})
+	var answer struct{ Errors []struct{ Message, Location string } }
+	must(t, json.Unmarshal([]byte(bad.body), &answer))
+	if len(answer.Errors) != 2 || !strings.Contains(answer.Errors[1].Message, "rule b") || answer.Errors[0].Location != "body.text" {
+		t.Errorf("got %s", bad.body)
+	}
+	if got := get[api.RequestRules](admin, "/api/v1/gateway/rules"); got.Text != text {
+		t.Errorf("kept %q", got.Text)
+	}
+	admin.must(200, http.MethodPut, "/rules", api.RequestRules{})
+	if f.orders.Engine != nil {
+		t.Error("no rules, and something judges")
+	}
+	if got := get[api.GatewayApplications](admin, "/api/v1/gateway/applications").Applications; len(got) < 10 || got[0].ID == "" || len(got[0].URLs) == 0 {
+		t.Errorf("got %+v", got)
+	}
+	if c := get[api.GatewayChanges](admin, "/api/v1/gateway/changes").Changes; len(c) != 2 || c[1].Action != "rules.change" || c[1].Summary != "rules: 1" {
+		t.Errorf("recorded %+v", c)
+	}
+}
+
 func TestPins(t *testing.T) {
 	s := withGateway(t, &steered{pin: "learnt"})
 	admin, analyst, viewer := s.admin(), s.analyst(), s.viewer()
@@ -419,7 +451,7 @@ func TestOnlyAdministratorsSteer(t *testing.T) {
 			{http.MethodPost, "/policies"}, {http.MethodPut, "/policies/x"}, {http.MethodDelete, "/policies/x"}, {http.MethodPost, "/policies/x/enable"},
 			{http.MethodPost, "/policies/x/disable"}, {http.MethodPut, "/policy-order"}, {http.MethodPost, "/policy-check"}, {http.MethodPost, "/exceptions"},
 			{http.MethodPut, "/exceptions/x"}, {http.MethodDelete, "/exceptions/x"}, {http.MethodPost, "/authorities"}, {http.MethodPost, "/authorities/trial"},
-			{http.MethodDelete, "/authorities/x"}, {http.MethodGet, "/changes"},
+			{http.MethodDelete, "/authorities/x"}, {http.MethodGet, "/changes"}, {http.MethodPut, "/rules"},
 		} {
 			c.must(403, route[0], route[1], map[string]string{})
 		}

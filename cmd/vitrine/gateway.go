@@ -8,6 +8,8 @@ import (
 	"github.com/vitrine-ndr/vitrine/cmd/vitrine/inline"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/parse"
+	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/server/api"
 )
 
@@ -30,7 +32,11 @@ func (m *machine) openGateway(ctx context.Context) error {
 		return err
 	}
 	m.closeLater(role.Close)
-	inspector := newInspector(event.Origin{Agent: m.host, Vantage: event.Gateway}, m.openPublisher(event.Gateway).Emit, log)
+	inspector := inspect.New(inspect.Config{
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
+		Origin: event.Origin{Agent: m.host, Vantage: event.Gateway}, Emit: m.openPublisher(event.Gateway).Emit, Log: log,
+		Detect: role.Engine(), Contact: m.cfg.Gateway.Contact,
+	})
 	m.gateway = &gatewayRole{role, inspector}
 	return nil
 }

@@ -208,6 +208,14 @@ func TestUpWithGateway(t *testing.T) {
 	}
 	wantEcho(t, before)
 
+	s.steer(t, http.MethodPut, "/rules", api.RequestRules{Text: "rules:\n- {id: nobody, action: block, urls: [shop.example/forbidden]}\n"})
+	s.curl(t, root, "/forbidden")
+	blocked := s.await(t, `vantage:gateway and kind:finding and finding.rule:nobody`)
+	if blocked.Policy.ID != "office" {
+		t.Errorf("told %+v by %+v", blocked.Finding, blocked.Policy)
+	}
+	s.steer(t, http.MethodPut, "/rules", api.RequestRules{})
+
 	inspected := s.dial(t, root)
 	wantEcho(t, inspected)
 	s.steer(t, http.MethodPost, "/policies/office/disable", nil)
@@ -260,7 +268,7 @@ func (s *gatewaySite) wantChanges(t *testing.T) {
 		got = append(got, c.Action+" "+c.Object+" "+c.Outcome)
 	}
 	slices.Reverse(got)
-	if want := []string{"authority.trial trial ok", "policy.create office ok", "policy.enable office ok", "policy.disable office ok"}; !slices.Equal(got, want) {
+	if want := []string{"authority.trial trial ok", "policy.create office ok", "policy.enable office ok", "rules.change  ok", "rules.change  ok", "policy.disable office ok"}; !slices.Equal(got, want) {
 		t.Errorf("recorded %q", got)
 	}
 }

@@ -173,6 +173,24 @@ type GatewayCategories struct {
 	Categories []GatewayCategory `json:"categories"`
 }
 
+// RequestRules are the rules by which requests are judged, as people wrote them.
+type RequestRules struct {
+	Text string `json:"text" maxLength:"900000" doc:"A file of rules in YAML, as docs/gateway.md explains; empty if there are none"`
+}
+
+// GatewayApplication is a service on the web that rules may name.
+type GatewayApplication struct {
+	ID   string   `json:"id" example:"google-drive"`
+	Name string   `json:"name"`
+	Kind string   `json:"kind" example:"storage"`
+	URLs []string `json:"urls" doc:"Where it is"`
+}
+
+// GatewayApplications are all of them.
+type GatewayApplications struct {
+	Applications []GatewayApplication `json:"applications"`
+}
+
 // GatewayPin is a server that some programs accept only with certificates of their own choice.
 type GatewayPin struct {
 	ID        string     `json:"id"`

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 	"github.com/vitrine-ndr/vitrine/state"
@@ -28,6 +29,10 @@ type Book struct {
 
 	mu     sync.Mutex
 	opened map[state.GatewayAuthority]*authority.Authority // opening a key is slow on purpose
+	judge  struct {                                        // made of the latest rules about requests
+		text   string
+		engine *detect.Engine
+	}
 }
 
 // keyFile is what opens the keys of authorities.
@@ -64,6 +69,7 @@ func writeNew(path string, secret []byte) error {
 type Rules struct {
 	Policies   []policy.Policy
 	Exceptions []Exception
+	Requests   string // the file of rules by which requests are judged; empty: there is none
 }
 
 // Exception is a rule that blocks or bypasses.
@@ -79,7 +85,7 @@ const (
 )
 
 func (r Rules) clone() Rules {
-	return Rules{slices.Clone(r.Policies), slices.Clone(r.Exceptions)}
+	return Rules{slices.Clone(r.Policies), slices.Clone(r.Exceptions), r.Requests}
 }
 
 // all are the rules in the form that the gateway knows.
@@ -97,8 +103,14 @@ func (r Rules) all() policy.Rules {
 
 // Rules reads the rules.
 func (b *Book) Rules(ctx context.Context) (r Rules, err error) {
-	if r.Policies, err = read[policy.Policy](ctx, b.db, state.PolicyRule); err == nil {
-		r.Exceptions, err = read[Exception](ctx, b.db, state.ExceptionRule)
+	if r.Policies, err = read[policy.Policy](ctx, b.db, state.PolicyRule); err != nil {
+		return r, err
+	}
+	if r.Exceptions, err = read[Exception](ctx, b.db, state.ExceptionRule); err != nil {
+		return r, err
+	}
+	if r.Requests, err = b.db.Setting(ctx, requestsSetting); errors.Is(err, state.ErrNotFound) {
+		err = nil
 	}
 	return r, err
 }
@@ -132,6 +144,7 @@ func (b *Book) save(kind state.RuleKind, id string, rule any) (keep func(context
 type Orders struct {
 	Rules       policy.Rules
 	Authorities map[string]*authority.Authority // by name: those of enabled policies, and perhaps others
+	Engine      *detect.Engine                  // by which requests are judged; nil: by none
 	Faults      []string                        // why some policies are disabled in Rules that are not in the book
 }
 
@@ -142,6 +155,11 @@ func (b *Book) Orders(ctx context.Context, r Rules, now time.Time) (Orders, erro
 		return Orders{}, err
 	}
 	o := Orders{Rules: r.clone().all(), Authorities: map[string]*authority.Authority{}}
+	if r.Requests != "" {
+		if o.Engine, err = b.engine(r.Requests); err != nil {
+			return Orders{}, fmt.Errorf("read the rules about requests: %w", err)
+		}
+	}
 	why := map[string]error{}
 	for _, s := range stored {
 		o.Authorities[s.Name], why[s.Name] = b.open(s, now)
@@ -165,6 +183,20 @@ func reason(name string, err error) string {
 		return "it names none"
 	}
 	return fmt.Sprintf("there is none of the name %q", name)
+}
+
+// engine returns the same one as long as the rules are the same.
+func (b *Book) engine(text string) (*detect.Engine, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.judge.engine == nil || b.judge.text != text {
+		e, err := detect.Parse([]byte(text))
+		if err != nil {
+			return nil, err
+		}
+		b.judge.text, b.judge.engine = text, e
+	}
+	return b.judge.engine, nil
 }
 
 // Current are the orders of what is in the book now.

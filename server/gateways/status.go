@@ -24,6 +24,7 @@ func (g *Gateways) Register(a huma.API) {
 	g.registerExceptions(a)
 	g.registerAuthorities(a)
 	g.registerPins(a)
+	g.registerRequests(a)
 	register(g, a, op("list-gateway-changes", http.MethodGet, "/api/v1/gateway/changes", true, "List changes",
 		"Returns who changed what, the latest first: the part of the audit trail that is about the gateway."), g.changes)
 }

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/gateways"
@@ -25,6 +27,7 @@ import (
 type Config struct {
 	On              bool `yaml:"on" flag:"gateway" doc:"stand in the way of TLS connections, as policies in the console say"`
 	assembly.Config `yaml:",inline"`
+	Contact         string `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
 }
 
 // DefaultConfig listens for this machine's own programs.
@@ -47,6 +50,8 @@ type Deps struct {
 type Role struct {
 	assembly *assembly.Assembly
 	log      *slog.Logger
+
+	engine atomic.Pointer[detect.Engine]
 
 	mu     sync.Mutex
 	orders gateways.Orders // in force
@@ -124,9 +129,13 @@ func (r *Role) Apply(o gateways.Orders) error {
 	if err := r.assembly.Enforce(assembly.Orders{Rules: o.Rules, Authorities: o.Authorities}); err != nil {
 		return err
 	}
+	r.engine.Store(o.Engine)
 	r.orders = o
 	return nil
 }
+
+// Engine is by which requests are judged. It is exchanged with the orders.
+func (r *Role) Engine() *atomic.Pointer[detect.Engine] { return &r.engine }
 
 func (r *Role) inForce() gateways.Orders {
 	r.mu.Lock()
