@@ -25,6 +25,21 @@ var rules = map[string]struct{ viewer, analyst, admin, nobody bool }{
 	"get-packets":   {false, true, true, false},
 	"create-import": {false, true, true, false}, "list-imports": {false, true, true, false}, "get-import": {false, true, true, false}, "cancel-import": {false, true, true, false},
 	"list-users": {false, false, true, false}, "create-user": {false, false, true, false}, "delete-user": {false, false, true, false}, "list-audit": {false, false, true, false},
+	"get-gateway": {true, true, true, false}, "get-gateway-certificate": {true, true, true, false}, "get-gateway-policy": {true, true, true, false},
+	"get-gateway-rules": {true, true, true, false}, "list-gateway-applications": {true, true, true, false},
+	"list-gateway-authorities": {true, true, true, false}, "list-gateway-categories": {true, true, true, false},
+	"list-gateway-changes": {false, false, true, false}, "list-gateway-distrust": {true, true, true, false},
+	"list-gateway-exceptions": {true, true, true, false}, "list-gateway-pins": {true, true, true, false},
+	"list-gateway-policies": {true, true, true, false},
+	"approve-gateway-pin":   {false, false, true, false}, "change-gateway-exception": {false, false, true, false},
+	"change-gateway-policy": {false, false, true, false}, "change-gateway-rules": {false, false, true, false},
+	"check-gateway-policy": {false, false, true, false}, "create-gateway-exception": {false, false, true, false},
+	"create-gateway-policy": {false, false, true, false}, "delete-gateway-authority": {false, false, true, false},
+	"delete-gateway-exception": {false, false, true, false}, "delete-gateway-policy": {false, false, true, false},
+	"disable-gateway-policy": {false, false, true, false}, "enable-gateway-policy": {false, false, true, false},
+	"forget-gateway-pin": {false, false, true, false}, "import-gateway-authority": {false, false, true, false},
+	"make-gateway-trial": {false, false, true, false}, "order-gateway-policies": {false, false, true, false},
+	"reject-gateway-pin": {false, false, true, false},
 }
 
 type operationOf struct {
