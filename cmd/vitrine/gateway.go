@@ -26,7 +26,8 @@ func (m *machine) openGateway(ctx context.Context) error {
 	}
 	log := m.log.With("component", "gateway")
 	role, err := inline.Open(ctx, &m.cfg.Gateway, inline.Deps{
-		Book: m.book, Data: m.cfg.Data, Dir: m.cfg.folder, Never: []netip.AddrPort{m.listener.Addr().(*net.TCPAddr).AddrPort()}, Log: log,
+		Book: m.book, Data: m.cfg.Data, Dir: m.cfg.folder, Never: []netip.AddrPort{m.listener.Addr().(*net.TCPAddr).AddrPort()},
+		Leg: m.relayed.Add, Log: log,
 	})
 	if err != nil {
 		return err

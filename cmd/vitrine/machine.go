@@ -49,12 +49,13 @@ type machine struct {
 	folder    *datafolder.Folder
 	keys      *keylog.Store
 	inspector *inspect.Inspector
-	sensor    *sensor.Sensor // nil if it is off
-	sensorWhy string         // what it works on, or why it is off
-	probe     *probeRole     // nil if it was never started
-	probeWhy  string         // why it is off
-	gateway   *gatewayRole   // nil if it is off
-	join      *enrich.Join   // of the sensor's and the probe's connections
+	sensor    *sensor.Sensor  // nil if it is off
+	sensorWhy string          // what it works on, or why it is off
+	probe     *probeRole      // nil if it was never started
+	probeWhy  string          // why it is off
+	gateway   *gatewayRole    // nil if it is off
+	join      *enrich.Join    // of the sensor's and the probe's connections
+	relayed   *enrich.Relayed // connections that are the gateway's own
 
 	before, after *blob.Packets
 	state         *state.DB
@@ -71,7 +72,7 @@ type machine struct {
 
 // open opens everything and runs nothing yet. What is cheap and fails often comes first.
 func open(ctx context.Context, cfg *upConfig, log *slog.Logger) (*machine, error) {
-	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions), join: enrich.New()}
+	m := &machine{cfg: cfg, log: log, metrics: telemetry.NewRegistry(), keys: keylog.NewStore(keylog.DefaultSessions), join: enrich.New(), relayed: enrich.NewRelayed()}
 	steps := []func(context.Context) error{m.openFolder, m.openListener, m.openSensor, m.openPackets, m.openState, m.openBus, m.openProbe, m.openGateway, m.openStore, m.openServer, m.openAccess}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -82,12 +82,16 @@ func (m *machine) roleOfProbe() api.RoleOf {
 	return r
 }
 
-// sensorSink is where the sensor's connections go: past what the probe sees too.
+// sensorSink is where the sensor's connections go: past what the probe sees too, and what the gateway relays.
 func (m *machine) sensorSink() source.Sink {
-	if m.probe == nil {
-		return m.sink(m.inspector, m.after)
+	sink := m.sink(m.inspector, m.after)
+	if m.probe != nil {
+		sink = m.join.Sensor(sink)
 	}
-	return m.join.Sensor(m.sink(m.inspector, m.after))
+	if m.gateway != nil {
+		sink = m.relayed.Sensor(sink)
+	}
+	return sink
 }
 
 // run returns when no event of the probe can come any more. A probe that cannot start, or cannot be kept within its budget, is off from

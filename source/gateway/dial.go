@@ -46,6 +46,7 @@ func (s *session) dial(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	g.cfg.Leg(flow.Tuple{Proto: flow.TCP, Client: endpoint(c.LocalAddr()), Server: endpoint(c.RemoteAddr())})
 	s.server = &wire{Conn: c, raw: c}
 	s.forget = context.AfterFunc(ctx, func() { reset(c) })
 	return c.SetDeadline(d.Deadline)

@@ -44,6 +44,9 @@ type Config struct {
 	// Idle is how long both directions may be silent.
 	Idle time.Duration
 	Seed flow.Seed
+	// Leg is told of each TCP connection that the gateway holds with a client or a server, before anything is said in it there; nil: nobody
+	// wants to know.
+	Leg func(flow.Tuple)
 	// KeyLog is where the session keys of both sides of inspected connections are written, or nil. Who has them can read what was said.
 	KeyLog io.Writer
 }
@@ -106,6 +109,9 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 	}
 	if cfg.Pins == nil {
 		cfg.Pins = pin.New(pin.Config{})
+	}
+	if cfg.Leg == nil {
+		cfg.Leg = func(flow.Tuple) {}
 	}
 	g := &Gateway{
 		cfg: cfg, log: log, facts: handshake.NewCertificates(certificates),

@@ -46,6 +46,7 @@ func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source
 	defer context.AfterFunc(ctx, func() { reset(c) })() // a stop is no regular end
 	g.protect(func() {
 		start := time.Now()
+		g.cfg.Leg(flow.Tuple{Proto: flow.TCP, Client: endpoint(c.RemoteAddr()), Server: endpoint(c.LocalAddr())})
 		_ = c.SetDeadline(start.Add(g.cfg.Handshake))
 		request, err := l.Front(c)
 		if err != nil {

@@ -43,6 +43,7 @@ type Deps struct {
 	Data  string           // folder for what is learnt, if the configuration names no file
 	Dir   string           // that files of the configuration lie in
 	Never []netip.AddrPort // where it must not connect to, whatever is allowed
+	Leg   func(flow.Tuple) // as in gateway.Config
 	Log   *slog.Logger
 }
 
@@ -78,7 +79,7 @@ func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
 	for _, f := range orders.Faults {
 		deps.Log.Error("a policy is not in force", "err", f)
 	}
-	a, err := parts.Open(ctx, assembly.Options{Never: deps.Never}, deps.Log)
+	a, err := parts.Open(ctx, assembly.Options{Never: deps.Never, Leg: deps.Leg}, deps.Log)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose other places with gateway.listen, --connect and --socks5", err)
 	}
