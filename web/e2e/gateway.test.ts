@@ -290,3 +290,19 @@ it("says that the gateway is off, and how to turn it on", async () => {
   expect(other.troubles).toEqual([]);
   await other.close();
 });
+
+it("shows what was learnt about pins, and takes an approval", async () => {
+  const other = await Console.open(browser, { language: "en" });
+  await other.signIn();
+  await new Gate().answer(other.page);
+  await other.goto("/gateway/exceptions");
+  const pin = other.page.locator(".pins tbody tr", { hasText: "updates.vendor.example" });
+  const text = await pin.innerText();
+  for (const part of ["learnt", "41 times, by 6 clients", "for all clients"]) expect(text).toContain(part);
+  await other.page.getByRole("button", { name: "Approve updates.vendor.example" }).click();
+  await pin.getByText("approved").waitFor();
+  expect(await pin.innerText()).toContain("never");
+  expect(await other.pwned()).toBe(false);
+  expect(other.troubles).toEqual([]);
+  await other.close();
+});
