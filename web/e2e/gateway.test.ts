@@ -216,10 +216,26 @@ describe("the gateway of this server", () => {
     await accessible();
     await fill("own");
     await page.getByRole("heading", { name: "own", exact: true }).waitFor();
+    const remove = async (name: string) => {
+      await button(`Delete ${name}`).click();
+      await dialog().getByRole("button", { name: "Delete" }).click();
+      await page.getByRole("heading", { name, exact: true }).waitFor({ state: "detached" });
+    };
+    await remove("own");
+    execFileSync("openssl", [
+      ...["pkcs12", "-export", "-inkey", at("own.key"), "-in", at("own.pem"), "-out", at("own.p12")],
+      ...["-passout", "pass:open sesame"],
+    ]);
+    await button("Import an authority").click();
+    await dialog().getByLabel("Name of the authority").fill("both");
+    await dialog().getByLabel("PKCS#12 file (.p12, .pfx)").check();
+    await dialog().locator("input[type=file]").setInputFiles(at("own.p12"));
+    await dialog().getByLabel("Passphrase").fill("open sesame");
+    await accessible();
+    await dialog().getByRole("button", { name: "Import", exact: true }).click();
+    await page.getByRole("heading", { name: "both", exact: true }).waitFor();
+    await remove("both");
     rmSync(folder, { recursive: true });
-    await button("Delete own").click();
-    await dialog().getByRole("button", { name: "Delete" }).click();
-    await page.getByRole("heading", { name: "own", exact: true }).waitFor({ state: "detached" });
     await button("Delete trial").click();
     await dialog().getByText("These policies use it: the-office.").waitFor();
     await dialog().getByRole("button", { name: "Close" }).last().click();
@@ -264,7 +280,7 @@ describe("the gateway of this server", () => {
     const made = await page.request.post(new URL("/api/v1/users", page.url()).href, {
       data: { ...account, role: "viewer" },
     });
-    expect(made.status()).toBe(201);
+    expect(made.ok()).toBe(true);
     const other = await Console.open(browser, { language: "en" });
     await other.signIn(account.name, account.password);
     await other.goto("/gateway/policies");
@@ -287,6 +303,22 @@ it("says that the gateway is off, and how to turn it on", async () => {
   await other.page.getByText("The gateway is off").waitFor();
   await other.page.getByText("sudo vitrine up --gateway").waitFor();
   await other.page.locator(".policies tbody tr").first().waitFor();
+  expect(other.troubles).toEqual([]);
+  await other.close();
+});
+
+it("shows what was learnt about pins, and takes an approval", async () => {
+  const other = await Console.open(browser, { language: "en" });
+  await other.signIn();
+  await new Gate().answer(other.page);
+  await other.goto("/gateway/exceptions");
+  const pin = other.page.locator(".pins tbody tr", { hasText: "updates.vendor.example" });
+  const text = await pin.innerText();
+  for (const part of ["learnt", "41 times, by 6 clients", "for all clients"]) expect(text).toContain(part);
+  await other.page.getByRole("button", { name: "Approve updates.vendor.example" }).click();
+  await pin.getByText("approved").waitFor();
+  expect(await pin.innerText()).toContain("never");
+  expect(await other.pwned()).toBe(false);
   expect(other.troubles).toEqual([]);
   await other.close();
 });

@@ -1,5 +1,5 @@
 import type { Page } from "playwright-core";
-import type { Authority, Distrust, Exception, Gateway, GatewayChange, StoredPolicy } from "../src/api/types";
+import type { Authority, Distrust, Exception, Gateway, GatewayChange, Pin, StoredPolicy } from "../src/api/types";
 import { payload } from "./traffic";
 
 const day = 24 * 3600_000;
@@ -39,6 +39,12 @@ export class Gate {
     { id: "malware", kind: "block", names: ["evil.example", "*.evil.example"], addresses: ["203.0.113.0/24"] },
     { id: "hostile", kind: "bypass", names: ["x.example"], reason: payload },
   ];
+  pins: Pin[] = [
+    pin("updates.vendor.example", "learnt", 41, 6, true, inDays(0.4)),
+    pin("bank-app.example", "approved", 12, 3, true),
+    pin("telemetry.example", "suspected", 2, 1, false, inDays(0.9)),
+    pin(payload, "rejected", 7, 2, false, inDays(20)),
+  ];
   distrust: Distrust[] = [
     { client: "10.1.0.23", count: 311, names: ["example.com", "updates.example"], last_seen: inDays(-0.01) },
     { client: "2001:db8::23", count: 4, names: [payload], last_seen: inDays(-2) },
@@ -59,6 +65,12 @@ export class Gate {
     await tell("/categories", () => ({
       categories: ["banking", "health", "government"].map((id) => ({ id, names: [], count: 100 })),
     }));
+    await page.route("**/api/v1/gateway/pins/*/approve", (route) => {
+      const id = decodeURIComponent(new URL(route.request().url()).pathname.split("/").at(-2) ?? "");
+      this.pins = this.pins.map((p) => (p.id === id ? { ...p, state: "approved", expires: undefined } : p));
+      return route.fulfill({ status: 204 });
+    });
+    await tell("/pins", () => ({ pins: this.pins }));
     await tell("/distrust", () => ({ clients: this.distrust }));
     await tell("/changes", () => ({ changes: this.changes }));
   }
@@ -104,6 +116,20 @@ function policy(id: string, name: string, enabled: boolean, scopes: string[], un
       ...{ id: scope, description: "", sources: ["10.1.0.0/16", "10.2.0.7"], source_ports: ["0/65535"] },
       ...{ destinations: ["0.0.0.0/0"], destination_ports: ["443/443", "8443/8450"], allow_quic: false },
     })),
+  };
+}
+
+function pin(
+  name: string,
+  state: Pin["state"],
+  count: number,
+  clients: number,
+  everybody: boolean,
+  expires?: string,
+): Pin {
+  return {
+    ...{ id: `pin-${count}`, name, address: "192.0.2.7:443", state, reason: "refused", count, clients, everybody },
+    ...{ first_seen: inDays(-9), last_seen: inDays(-0.1), ...(expires && { expires }) },
   };
 }
 

@@ -30,7 +30,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (!existsSync(program)) throw new Error("bin/vitrine is missing: run make build first");
   const data = mkdtempSync(join(tmpdir(), "vitrine-e2e-data-"));
   const listen = `127.0.0.1:${await freePort()}`;
-  const server = spawn(program, ["up", "--data", data, "--listen", listen, "--gateway", "--connect", "127.0.0.1:0"], {
+  const gateway = ["--gateway", "--connect", "127.0.0.1:0", "--socks5", "127.0.0.1:0"];
+  const server = spawn(program, ["up", "--data", data, "--listen", listen, ...gateway], {
     env: { ...process.env, VITRINE_ADMIN_PASSWORD: password },
     stdio: ["ignore", "ignore", "pipe"],
   });

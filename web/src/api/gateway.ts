@@ -100,6 +100,24 @@ export function useCategories() {
   });
 }
 
+export function usePins() {
+  return useQuery({
+    queryKey: ["gateway", "pins"],
+    queryFn: ({ signal }) => answer(client.GET(`${root}/pins`, { signal })),
+    refetchInterval: 3 * often,
+  });
+}
+
+export type Judgement = "approve" | "reject" | "forget";
+
+export function useJudgePin() {
+  return useChange(({ id, as }: { id: string; as: Judgement }) => {
+    const params = { path: { id } };
+    if (as === "forget") return answer(client.DELETE(`${root}/pins/{id}`, { params }));
+    return answer(client.POST(as === "approve" ? `${root}/pins/{id}/approve` : `${root}/pins/{id}/reject`, { params }));
+  });
+}
+
 /** Clients whose programs do not accept the gateway's root. */
 export function useDistrust() {
   return useQuery({

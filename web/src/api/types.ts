@@ -37,5 +37,6 @@ export type Cases = Schemas["Cases"];
 export type Authority = Schemas["Authority"];
 export type NewAuthority = Schemas["NewAuthority"];
 export type Exception = Schemas["GatewayException"];
+export type Pin = Schemas["GatewayPin"];
 export type Distrust = Schemas["DistrustingClient"];
 export type GatewayChange = Schemas["GatewayChange"];

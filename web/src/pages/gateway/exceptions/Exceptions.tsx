@@ -11,6 +11,7 @@ import { useMay } from "../../../components/permissions";
 import { Clipped, Text } from "../../../components/Text";
 import { ExceptionEditor } from "./ExceptionEditor";
 import { useCategoryName } from "./categories";
+import { Pins } from "./Pins";
 
 const columns = ["rule", "kind", "what", "reason", "actions"] as const;
 
@@ -62,6 +63,7 @@ export function Exceptions() {
           </div>
         )}
       </section>
+      <Pins />
       {editing && (
         <ExceptionEditor exception={editing === "new" ? undefined : editing} close={() => setEditing(undefined)} />
       )}

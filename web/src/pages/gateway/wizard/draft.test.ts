@@ -17,6 +17,7 @@ describe("a draft", () => {
         client_certificate: "",
         unsupported: "",
         no_name: "",
+        pinned: "",
         not_tls: "bypass",
         over_capacity: "",
       },

@@ -41,6 +41,7 @@ export const choices = {
   client_certificate: ["bypass", "block"],
   unsupported: ["bypass", "block"],
   no_name: ["inspect", "bypass", "block"],
+  pinned: ["bypass", "inspect", "block"],
   not_tls: ["inspect", "bypass", "block"],
   over_capacity: ["bypass", "block"],
 } as const;
