@@ -115,6 +115,9 @@ func TestSummaries(t *testing.T) {
 	}{
 		{event.Record{HTTP: &event.HTTP{Method: "GET", Host: "example.com", URL: "/a", Status: 404, ContentType: "text/html"}}, "GET example.com/a 404 text/html"},
 		{event.Record{HTTP: &event.HTTP{Method: "GET", Host: "example.com", URL: "/a"}}, "GET example.com/a -"},
+		{event.Record{HTTP: &event.HTTP{Method: "CONNECT", Host: "example.com", URL: "example.com:443", Status: 200}}, "CONNECT example.com:443 200"},
+		{event.Record{HTTP: &event.HTTP{Method: "GET", Host: "example.com", URL: "http://example.com/a", Status: 200}}, "GET http://example.com/a 200"},
+		{event.Record{HTTP: &event.HTTP{Method: "OPTIONS", Host: "example.com", URL: "*", Status: 204}}, "OPTIONS example.com* 204"},
 		{event.Record{DNS: &event.DNS{Name: "example.com", Type: "A", Code: "NOERROR", Addresses: []string{"192.0.2.1"}}}, "A example.com NOERROR 192.0.2.1"},
 		{event.Record{TLS: &flow.TLS{Version: "TLS 1.3", SNI: "example.com", ALPN: "h2", Cipher: "X"}}, "TLS 1.3 example.com h2 X"},
 		{event.Record{Anomaly: &event.Anomaly{Code: "odd"}}, "odd"},

@@ -159,7 +159,7 @@ func (t *table) line(cell func(*column) string, last string) error {
 func summary(r *event.Record) string {
 	switch {
 	case r.HTTP != nil:
-		return words(r.HTTP.Method, r.HTTP.Host+r.HTTP.URL, number(r.HTTP.Status), r.HTTP.ContentType)
+		return words(r.HTTP.Method, target(r.HTTP), number(r.HTTP.Status), r.HTTP.ContentType)
 	case r.DNS != nil:
 		return words(r.DNS.Type, r.DNS.Name, r.DNS.Code, words(r.DNS.Addresses...))
 	case r.WebSocket != nil:
@@ -217,4 +217,12 @@ func number(n uint16) string {
 		return "-"
 	}
 	return fmt.Sprint(n)
+}
+
+// target is what was asked for. Proxies are asked for whole URLs, or for no more than a host.
+func target(h *event.HTTP) string {
+	if h.URL == "" || h.URL == "*" || h.URL[0] == '/' {
+		return h.Host + h.URL
+	}
+	return h.URL
 }
