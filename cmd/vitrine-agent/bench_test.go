@@ -257,7 +257,7 @@ func newBenchShop(t testing.TB) *benchShop {
 		t.Fatalf("openssl: %v: %s", err, out)
 	}
 	conf := fmt.Sprintf(`daemon off; worker_processes 1; pid %[1]s/pid; error_log stderr crit; user root;
-events { worker_connections 8192; }
+events { worker_connections 16384; }
 http {
 	access_log off; keepalive_requests 10000000; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
 	server { listen %[2]s ssl backlog=8192; %[3]s ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem; root %[1]s; location /ok { return 200 "fine"; } }

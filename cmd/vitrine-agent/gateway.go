@@ -138,6 +138,10 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	}
 	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.sink(sink)) })
 	parts.export.begin(group)
+	group.Go("memory", func(ctx context.Context) error {
+		balanceMemory(ctx)
+		return nil
+	})
 	group.Go("rules", func(ctx context.Context) error {
 		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file)}, log)
 		return nil

@@ -23,32 +23,65 @@ import (
 
 // inspect speaks TLS with the origin, then with the client as the origin would, and relays what they say.
 func (s *session) inspect(ctx context.Context) {
+	var h handshakes
+	s.gateway.apart(func() { h = s.shakeHands(ctx) })
+	switch {
+	case h.otherwise != nil:
+		h.otherwise()
+	case h.client != nil:
+		s.tell(flow.DecryptedYes, "")
+		s.shaken = time.Now()
+		s.takeFirst()
+		s.first = helloReader{} // it has served
+		s.relay(end{h.client, h.client.CloseWrite, s.client}, end{h.server, h.server.CloseWrite, s.server}, true)
+		s.plaintext()
+	}
+}
+
+// apart runs f on a stack of its own, which is given back: handshakes need much of it, and the connection behind them may last for days
+// with little.
+func (g *Gateway) apart(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.protect(f)
+	}()
+	<-done
+}
+
+// handshakes are what came of two: both connections, or what is done in place of relaying them. Neither is there where something has failed
+// that needs no more than an end.
+type handshakes struct {
+	client, server *tls.Conn
+	otherwise      func()
+}
+
+func (s *session) shakeHands(ctx context.Context) handshakes {
 	cases := s.decision.Cases
+	instead := func(why flow.Reason, choice policy.Choice) handshakes {
+		return handshakes{otherwise: func() { s.instead(ctx, why, choice) }}
+	}
 	offered, err := newOffer(s.first.hello)
 	if err != nil {
-		s.instead(ctx, flow.UnsupportedSuite, cases.Unsupported)
-		return
+		return instead(flow.UnsupportedSuite, cases.Unsupported)
 	}
 	server, err := s.shakeWithOrigin(offered)
 	switch {
 	case errors.Is(err, errAsked):
 		s.gateway.asking.Add(s.asker(), time.Now())
 		s.hangUp()
-		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
-		return
+		return instead(flow.ClientCertificate, cases.ClientCertificate)
 	case says(err, disagreements...):
 		s.hangUp()
-		s.instead(ctx, flow.UnsupportedSuite, cases.Unsupported)
-		return
+		return instead(flow.UnsupportedSuite, cases.Unsupported)
 	case err != nil:
 		s.fail(flow.OriginFailed, err)
-		return
+		return handshakes{}
 	}
 	state := server.ConnectionState()
 	s.judge(&state)
 	if s.facts.Fault != flow.NoFault && cases.BadCertificate == policy.Block {
-		s.instead(ctx, flow.BadCertificate, policy.Block)
-		return
+		return instead(flow.BadCertificate, policy.Block)
 	}
 	client, err := s.shakeWithClient(&state)
 	if err != nil {
@@ -58,13 +91,9 @@ func (s *session) inspect(ctx context.Context) {
 		}
 		s.learn(why, err)
 		s.fail(why, err)
-		return
+		return handshakes{}
 	}
-	s.tell(flow.DecryptedYes, "")
-	s.shaken = time.Now()
-	s.takeFirst()
-	s.relay(end{client, client.CloseWrite, s.client}, end{server, server.CloseWrite, s.server}, true)
-	s.plaintext()
+	return handshakes{client: client, server: server}
 }
 
 // fail ends a connection of which a handshake has failed.
