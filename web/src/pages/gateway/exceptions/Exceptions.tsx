@@ -102,7 +102,7 @@ function Row({ exception: e, edit }: { exception: Exception; edit: () => void })
       <td className="break">
         <Text text={e.reason ?? ""} />
       </td>
-      <td className="policies-actions">
+      <td className="exceptions-actions">
         {may("administer") && (
           <>
             <Button
