@@ -1,6 +1,6 @@
 import { Alert } from "antd";
 import { useTranslation } from "react-i18next";
-import { Navigate, NavLink, Route, Routes } from "react-router";
+import { Link, Navigate, Route, Routes, useLocation } from "react-router";
 import { useGateway } from "../../api/gateway";
 import { ErrorBox } from "../../components/ErrorBox";
 import { useMay } from "../../components/permissions";
@@ -12,6 +12,7 @@ import { Changes } from "./Changes";
 import { Distrust } from "./Distrust";
 import { Exceptions } from "./exceptions/Exceptions";
 import { Off } from "./Off";
+import { partOf } from "./parts";
 import { Policies } from "./policies/Policies";
 import { Wizard } from "./wizard/Wizard";
 
@@ -66,12 +67,17 @@ function Faults({ faults }: { faults: string[] }) {
 function Parts() {
   const { t } = useTranslation();
   const may = useMay();
+  const here = partOf(useLocation().pathname);
   return (
     <nav className="parts" aria-label={t("gateway.parts")}>
       {[...parts, ...(may("administer") ? (["changes"] as const) : [])].map((part) => (
-        <NavLink key={part} to={`/gateway/${part}`}>
+        <Link
+          key={part}
+          to={`/gateway/${part}`}
+          {...(part === here && { className: "active", "aria-current": "page" as const })}
+        >
           {t(`gateway.part_${part}`)}
-        </NavLink>
+        </Link>
       ))}
     </nav>
   );
