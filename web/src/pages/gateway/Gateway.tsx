@@ -14,9 +14,10 @@ import { Exceptions } from "./exceptions/Exceptions";
 import { Off } from "./Off";
 import { partOf } from "./parts";
 import { Policies } from "./policies/Policies";
+import { Rules } from "./rules/Rules";
 import { Wizard } from "./wizard/Wizard";
 
-const parts = ["policies", "certificates", "distrust", "exceptions"] as const;
+const parts = ["policies", "certificates", "distrust", "exceptions", "rules"] as const;
 
 /** What the gateway looks into, with which certificates, and what it leaves alone. */
 export default function Gateway() {
@@ -39,6 +40,7 @@ export default function Gateway() {
         <Route path="certificates/:name/:platform?" element={<Install />} />
         <Route path="distrust" element={<Distrust />} />
         <Route path="exceptions" element={<Exceptions />} />
+        <Route path="rules" element={<Rules />} />
         <Route path="changes" element={<Changes />} />
         <Route path="*" element={<Navigate to="/gateway/policies" replace />} />
       </Routes>
