@@ -1,5 +1,14 @@
 import type { Page } from "playwright-core";
-import type { Authority, Distrust, Exception, Gateway, GatewayChange, Pin, StoredPolicy } from "../src/api/types";
+import type {
+  Application,
+  Authority,
+  Distrust,
+  Exception,
+  Gateway,
+  GatewayChange,
+  Pin,
+  StoredPolicy,
+} from "../src/api/types";
 import { payload } from "./traffic";
 
 const day = 24 * 3600_000;
@@ -49,6 +58,11 @@ export class Gate {
     { client: "10.1.0.23", count: 311, names: ["example.com", "updates.example"], last_seen: inDays(-0.01) },
     { client: "2001:db8::23", count: 4, names: [payload], last_seen: inDays(-2) },
   ];
+  rules = "rules:\n- id: no-uploads\n  action: block\n  applications: [google-drive]\n  activities: [upload]\n";
+  applications: Application[] = [
+    { id: "google-drive", name: "Google Drive", kind: "storage", urls: ["drive.google.com", "docs.google.com"] },
+    { id: "hostile", name: payload, kind: "work", urls: [payload] },
+  ];
   changes: GatewayChange[] = [
     change("policy.enable", "office", "4,240 units, authority office"),
     change("authority.import", "office", "CN=Office inspection CA"),
@@ -71,6 +85,8 @@ export class Gate {
       return route.fulfill({ status: 204 });
     });
     await tell("/pins", () => ({ pins: this.pins }));
+    await tell("/rules", () => ({ text: this.rules }));
+    await tell("/applications", () => ({ applications: this.applications }));
     await tell("/distrust", () => ({ clients: this.distrust }));
     await tell("/changes", () => ({ changes: this.changes }));
   }

@@ -42,6 +42,7 @@ const views = [
   { name: "gateway-trust", path: "/gateway/certificates/office/rhel", ready: ".install-page" },
   { name: "gateway-distrust", path: "/gateway/distrust", ready: ".distrust td" },
   { name: "gateway-exceptions", path: "/gateway/exceptions", ready: ".exceptions td" },
+  { name: "gateway-rules", path: "/gateway/rules", ready: ".applications td" },
   { name: "gateway-changes", path: "/gateway/changes", ready: ".changes td" },
   { name: "import", path: "/import", ready: ".import-item" },
   { name: "system", path: "/system", ready: ".roles li" },
@@ -52,7 +53,7 @@ const views = [
 ];
 
 /** Pages of which no picture is kept. */
-const unpictured = /^(mistake|access|tokens|audit|gateway-(policy|trust|distrust|exceptions|changes))$/;
+const unpictured = /^(mistake|access|tokens|audit|gateway-(policy|trust|distrust|exceptions|rules|changes))$/;
 
 /** What is kept in docs: pages in light English, one in dark, one in Chinese. */
 function pictureOf(view: string, language: string, theme: string): string | undefined {

@@ -18,11 +18,12 @@ describe("problem", () => {
       errors: [
         { message: "expected a number", location: "body.rules[0].pid" },
         { message: "too long", location: "body.rules[1].name" },
+        { message: "odd", location: "body.rules[1].name" },
       ],
     });
     expect([...err.mistakes]).toEqual([
       ["body.rules[0].pid", "expected a number"],
-      ["body.rules[1].name", "too long"],
+      ["body.rules[1].name", "too long\nodd"],
     ]);
   });
   it.each([

@@ -20,7 +20,7 @@ export class APIError extends Error {
     readonly mistake?: Mistake,
     /** Which part of the request is wrong, if one is. */
     readonly location?: string,
-    /** All that is wrong, by its place in the request. */
+    /** All that is wrong, by its place in the request; what is wrong with one place stands on lines of its own. */
     readonly mistakes: ReadonlyMap<string, string> = new Map(),
   ) {
     super(message);
@@ -52,7 +52,9 @@ export async function answer<T>(request: Promise<Answer<T>>): Promise<T> {
 export function problem(status: number, body: unknown): APIError {
   const doc: Problem = typeof body === "object" && body !== null ? (body as Problem) : { type: "" };
   const detail = doc.errors?.[0];
-  const mistakes = new Map(doc.errors?.map((e) => [e.location ?? "", e.message ?? ""]));
+  const mistakes = new Map<string, string>();
+  for (const { location: at = "", message = "" } of doc.errors ?? [])
+    mistakes.set(at, mistakes.has(at) ? `${mistakes.get(at)}\n${message}` : message);
   return new APIError(status, detail?.message ?? doc.detail ?? "", mistakeOf(detail), detail?.location, mistakes);
 }
 

@@ -100,6 +100,27 @@ export function useCategories() {
   });
 }
 
+/** The rules about requests, as people wrote them. */
+export function useRequestRules() {
+  return useQuery({
+    queryKey: ["gateway", "rules"],
+    queryFn: ({ signal }) => answer(client.GET(`${root}/rules`, { signal })),
+  });
+}
+
+export function useChangeRequestRules() {
+  return useChange((text: string) => answer(client.PUT(`${root}/rules`, { body: { text } })));
+}
+
+/** The services on the web that rules may name; they came with this version. */
+export function useApplications() {
+  return useQuery({
+    queryKey: ["gateway", "applications"],
+    queryFn: ({ signal }) => answer(client.GET(`${root}/applications`, { signal })),
+    staleTime: Infinity,
+  });
+}
+
 export function usePins() {
   return useQuery({
     queryKey: ["gateway", "pins"],

@@ -38,5 +38,6 @@ export type Authority = Schemas["Authority"];
 export type NewAuthority = Schemas["NewAuthority"];
 export type Exception = Schemas["GatewayException"];
 export type Pin = Schemas["GatewayPin"];
+export type Application = Schemas["GatewayApplication"];
 export type Distrust = Schemas["DistrustingClient"];
 export type GatewayChange = Schemas["GatewayChange"];

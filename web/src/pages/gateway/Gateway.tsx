@@ -1,6 +1,6 @@
 import { Alert } from "antd";
 import { useTranslation } from "react-i18next";
-import { Navigate, NavLink, Route, Routes } from "react-router";
+import { Link, Navigate, Route, Routes, useLocation } from "react-router";
 import { useGateway } from "../../api/gateway";
 import { ErrorBox } from "../../components/ErrorBox";
 import { useMay } from "../../components/permissions";
@@ -12,10 +12,12 @@ import { Changes } from "./Changes";
 import { Distrust } from "./Distrust";
 import { Exceptions } from "./exceptions/Exceptions";
 import { Off } from "./Off";
+import { partOf } from "./parts";
 import { Policies } from "./policies/Policies";
+import { Rules } from "./rules/Rules";
 import { Wizard } from "./wizard/Wizard";
 
-const parts = ["policies", "certificates", "distrust", "exceptions"] as const;
+const parts = ["policies", "certificates", "distrust", "exceptions", "rules"] as const;
 
 /** What the gateway looks into, with which certificates, and what it leaves alone. */
 export default function Gateway() {
@@ -38,6 +40,7 @@ export default function Gateway() {
         <Route path="certificates/:name/:platform?" element={<Install />} />
         <Route path="distrust" element={<Distrust />} />
         <Route path="exceptions" element={<Exceptions />} />
+        <Route path="rules" element={<Rules />} />
         <Route path="changes" element={<Changes />} />
         <Route path="*" element={<Navigate to="/gateway/policies" replace />} />
       </Routes>
@@ -66,12 +69,17 @@ function Faults({ faults }: { faults: string[] }) {
 function Parts() {
   const { t } = useTranslation();
   const may = useMay();
+  const here = partOf(useLocation().pathname);
   return (
     <nav className="parts" aria-label={t("gateway.parts")}>
       {[...parts, ...(may("administer") ? (["changes"] as const) : [])].map((part) => (
-        <NavLink key={part} to={`/gateway/${part}`}>
+        <Link
+          key={part}
+          to={`/gateway/${part}`}
+          {...(part === here && { className: "active", "aria-current": "page" as const })}
+        >
           {t(`gateway.part_${part}`)}
-        </NavLink>
+        </Link>
       ))}
     </nav>
   );

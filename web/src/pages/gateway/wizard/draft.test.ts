@@ -61,11 +61,8 @@ it("keeps problems of empty fields for later, and knows where each can be mended
   const draft = draftOf(undefined);
   const problem = (field: string) => ({ field, message: "" });
   const all = ["id", "authority", "scopes[0].sources", "scopes[0].source_ports", "cases.no_name"].map(problem);
-  expect(withoutEmpty(all, draft).map((p) => p.field)).toEqual([
-    "authority",
-    "scopes[0].source_ports",
-    "cases.no_name",
-  ]);
+  expect(withoutEmpty(all, draft).map((p) => p.field)).toEqual(["scopes[0].source_ports", "cases.no_name"]);
   expect(withoutEmpty(all, { ...draft, id: "-" })).toContainEqual(problem("id"));
+  expect(withoutEmpty(all, { ...draft, authority: "gone" })).toContainEqual(problem("authority"));
   expect(all.map(stepOf)).toEqual([0, 0, 1, 1, 1]);
 });

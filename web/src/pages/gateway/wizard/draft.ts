@@ -147,7 +147,7 @@ export function stepOf({ field }: { field: string }): number {
 export function withoutEmpty<P extends { field: string }>(problems: readonly P[], draft: Draft): P[] {
   return problems.filter(({ field }) => {
     const [, index, list] = /^scopes\[(\d+)\]\.(\w+)$/.exec(field) ?? [];
-    if (list === undefined) return !(field === "id" && draft.id === "");
+    if (list === undefined) return !((field === "id" || field === "authority") && draft[field] === "");
     const scope = draft.scopes[Number(index)];
     return !scope || scope[list as List] !== "";
   });
