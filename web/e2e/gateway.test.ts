@@ -42,6 +42,7 @@ describe("the gateway of this server", () => {
     await accessible();
     await page.getByRole("link", { name: "Make the first policy" }).click();
     await page.waitForURL("**/gateway/new-policy");
+    expect(await page.locator(".parts [aria-current=page]").innerText()).toBe("Policies");
   });
 
   it("does not go on without what is needed, and says so", async () => {
@@ -265,13 +266,49 @@ describe("the gateway of this server", () => {
     await rule.waitFor({ state: "detached" });
   });
 
+  it("judges requests by rules, which begin with an example", async () => {
+    await ui.goto("/gateway/rules");
+    const rules = page.getByRole("textbox", { name: "Rules about requests" });
+    const alert = page.locator(".ant-alert-error");
+    await button("Insert an example").click();
+    await button("Save").click();
+    await page.getByText("The rules are saved.").waitFor();
+    expect(await button("Save").isDisabled()).toBe(true);
+    await rules.press("Control+End");
+    await page.keyboard.type("- id: no-uploads\naction: blok\napplications: [dropbox]\n");
+    await accessible();
+    await button("Save").click();
+    await alert.getByText("field action not found").waitFor();
+    expect(await alert.getByRole("button", { name: /^Line \d+$/ }).count()).toBe(2);
+    await accessible();
+    await rules.fill("rules:\n- id: no-uploads\n  action: blok\n  applications: [dropbox]\n");
+    await button("Save").click();
+    await alert.getByText('action is "blok"').waitFor();
+    await alert.getByRole("button", { name: "Line 2" }).click();
+    expect(await page.evaluate(() => getSelection()?.toString())).toBe("- id: no-uploads");
+    await page.getByRole("link", { name: "Certificates" }).click();
+    await question("Leave without saving?");
+    await dialog().getByRole("button", { name: "Stay" }).click();
+    await dialog().waitFor({ state: "detached" });
+    await rules.fill("rules:\n- id: no-uploads\n  action: block\n  applications: [dropbox]\n");
+    await button("Save").click();
+    await button("Save").and(page.locator(":disabled")).waitFor();
+    expect(await alert.count()).toBe(0);
+    await page.reload();
+    await rules.getByText("id: no-uploads").waitFor();
+    expect(await rules.innerText()).toContain("action: block");
+    await page.getByRole("textbox", { name: "Find an application or host" }).fill("dropboxapi");
+    expect(await page.locator(".applications tbody tr").allInnerTexts()).toEqual([expect.stringContaining("Dropbox")]);
+  });
+
   it("says that nobody refuses its certificates, and who changed what", async () => {
     await page.getByRole("link", { name: "Who does not trust us" }).click();
     await page.getByText("no client has refused").waitFor();
     await page.getByRole("link", { name: "Changes" }).click();
     await page.locator(".changes tbody tr").first().waitFor();
     const text = await page.locator(".changes tbody").innerText();
-    for (const action of ["policy.create", "policy.enable", "policy.delete"]) expect(text).toContain(action);
+    for (const action of ["policy.create", "policy.enable", "policy.delete", "rules.change"])
+      expect(text).toContain(action);
     await accessible();
   });
 
@@ -288,6 +325,10 @@ describe("the gateway of this server", () => {
     expect(await other.page.getByRole("switch").isDisabled()).toBe(true);
     expect(await other.page.getByRole("button", { name: /New policy|Delete/ }).count()).toBe(0);
     expect(await other.page.getByRole("link", { name: "Changes" }).count()).toBe(0);
+    await other.page.getByRole("link", { name: "Rules", exact: true }).click();
+    const rules = other.page.getByRole("textbox", { name: "Rules about requests" });
+    expect(await rules.getAttribute("aria-readonly")).toBe("true");
+    expect(await other.page.getByRole("button", { name: "Save" }).count()).toBe(0);
     expect(other.troubles).toEqual([]);
     await other.close();
   });
