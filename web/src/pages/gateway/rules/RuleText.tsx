@@ -1,7 +1,13 @@
 import { EditorState } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
-import { useEffect, useRef, type RefObject } from "react";
-import { ruleEditor, setText } from "./editor";
+import { useEffect, useImperativeHandle, useRef, type Ref } from "react";
+import { goTo, ruleEditor, setText } from "./editor";
+
+/** What can be asked of the editor while it is shown. */
+export interface RuleTextHandle {
+  focus: () => void;
+  goTo: (line: number) => void;
+}
 
 interface Props {
   label: string;
@@ -9,13 +15,13 @@ interface Props {
   text: string;
   change: (text: string) => void;
   writable: boolean;
-  /** Where to find the editor while it is shown. */
-  view: RefObject<EditorView | null>;
+  ref: Ref<RuleTextHandle>;
 }
 
 /** Where rules are written. */
-export function RuleText({ label, text, change, writable, view }: Props) {
+export function RuleText({ label, text, change, writable, ref }: Props) {
   const place = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView>(null);
   const latest = useRef({ text, change });
   useEffect(() => {
     latest.current = { text, change };
@@ -32,9 +38,13 @@ export function RuleText({ label, text, change, writable, view }: Props) {
       made.destroy();
       view.current = null;
     };
-  }, [label, writable, view]);
+  }, [label, writable]);
   useEffect(() => {
     if (view.current) setText(view.current, text);
-  }, [text, view]);
+  }, [text]);
+  useImperativeHandle(ref, () => ({
+    focus: () => view.current?.focus(),
+    goTo: (line) => view.current && goTo(view.current, line),
+  }));
   return <div ref={place} className="rule-text" />;
 }

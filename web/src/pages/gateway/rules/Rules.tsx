@@ -1,4 +1,3 @@
-import type { EditorView } from "@codemirror/view";
 import { App, Button, Spin } from "antd";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -8,9 +7,8 @@ import { ErrorBox } from "../../../components/ErrorBox";
 import { useMay } from "../../../components/permissions";
 import { useLeaving } from "../leaving";
 import { Applications } from "./Applications";
-import { goTo } from "./editor";
 import { example } from "./example";
-import { RuleText } from "./RuleText";
+import { RuleText, type RuleTextHandle } from "./RuleText";
 import { Refusal } from "./Refusal";
 
 /** By which rules requests are judged, and the applications that rules can name. */
@@ -40,7 +38,7 @@ function Editor({ stored }: { stored: string }) {
   const save = useChangeRequestRules();
   /** undefined until something was changed. */
   const [draft, setDraft] = useState<string>();
-  const view = useRef<EditorView>(null);
+  const editor = useRef<RuleTextHandle>(null);
   const text = draft ?? stored;
   const dirty = text !== stored;
   useLeaving(dirty);
@@ -54,14 +52,12 @@ function Editor({ stored }: { stored: string }) {
     });
   const begin = () => {
     setDraft(example);
-    view.current?.focus();
+    editor.current?.focus();
   };
   return (
     <>
-      <RuleText label={t("gateway.rules")} text={text} change={setDraft} writable={writable} view={view} />
-      {save.error && (
-        <Refusal error={save.error} text={save.variables} show={(line) => view.current && goTo(view.current, line)} />
-      )}
+      <RuleText label={t("gateway.rules")} text={text} change={setDraft} writable={writable} ref={editor} />
+      {save.error && <Refusal error={save.error} text={save.variables} show={(line) => editor.current?.goTo(line)} />}
       {writable && (
         <div className="buttons">
           <Button type="primary" disabled={!dirty} loading={save.isPending} onClick={submit}>
