@@ -122,7 +122,7 @@ function policy(id: string, name: string, enabled: boolean, scopes: string[], un
     ...{
       id,
       name,
-      description: `What ${id} say`,
+      description: `TLS of the ${id}`,
       authority: "office",
       disabled: !enabled,
       quota_used: units,

@@ -76,7 +76,9 @@ describe.each([
     const machine = new Machine(); // the same in every picture
     machine.processes = machine.processes.filter((c) => c.process.name !== payload);
     await machine.answer(ui.page);
-    await new Gate().answer(ui.page);
+    const gate = new Gate();
+    gate.policies = gate.policies.filter((p) => p.name !== payload);
+    await gate.answer(ui.page);
   });
   afterAll(() => ui.close());
 
