@@ -65,15 +65,25 @@ func generic(q *question) activities {
 
 // writes tells whether the method is one that hands something over.
 func writes(q *question) bool {
-	return slices.Contains([]string{"POST", "PUT", "PATCH"}, q.http.Method)
+	return slices.ContainsFunc([]string{"POST", "PUT", "PATCH"}, func(m string) bool { return strings.EqualFold(m, q.http.Method) }) ||
+		q.hasHeader("transfer-encoding") || q.header("content-length") != "" && q.header("content-length") != "0"
+}
+
+// mayUpload tells whether it takes some of the body to know what is done: how long it is was not said.
+func mayUpload(q *question) bool {
+	return q.stage == Head && writes(q) && q.header("content-length") == ""
 }
 
 // uploadHeaders are what resumable uploads and their like are known by.
 var uploadHeaders = []string{"tus-resumable", "upload-offset", "upload-length", "content-range", "x-upload-content-length", "x-upload-content-type",
 	"x-goog-upload-command", "x-goog-upload-protocol", "x-file-name", "x-file-size", "dropbox-api-arg", "x-amz-content-sha256"}
 
-// manyBytes is how long a body is that is taken for a file in disguise.
-const manyBytes = 256 << 10
+// How long a body is that is taken for a file in disguise: one whose length was said before, and one that just goes on, of which no more
+// is seen before it is judged.
+const (
+	manyBytes    = 256 << 10
+	unsizedBytes = 32 << 10
+)
 
 // isUpload tells whether a request carries a file: by PUT, in a form that can hold files, in a resumable upload, as a body that is
 // neither a form nor text, or as one that is too long for what people type.
@@ -84,14 +94,14 @@ func isUpload(q *question) bool {
 	length, err := strconv.ParseUint(q.header("content-length"), 10, 63)
 	sized := err == nil
 	switch kind := mediaType(q.header("content-type")); {
-	case slices.ContainsFunc(uploadHeaders, q.hasHeader), sized && length >= manyBytes, q.stage > Head && q.http.Request.Size >= manyBytes:
+	case slices.ContainsFunc(uploadHeaders, q.hasHeader), sized && length >= manyBytes, q.stage > Head && !sized && q.http.Request.Size >= unsizedBytes:
 		return true
 	case sized && length == 0:
 		return false
 	case kind == "multipart/form-data", kind == "multipart/related":
 		return true
 	default:
-		return !isTyped(kind) && (q.http.Method == "PUT" || kind != "")
+		return !isTyped(kind) && (strings.EqualFold(q.http.Method, "PUT") || kind != "")
 	}
 }
 

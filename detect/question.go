@@ -31,10 +31,17 @@ const (
 // fits asks the cheapest things first.
 func (r *rule) fits(q *question) answer {
 	if len(r.Methods) > 0 && !slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, q.http.Method) }) ||
-		!r.fitsPlace(q) || !r.fitsActivity(q) {
+		!r.fitsPlace(q) {
 		return no
 	}
 	result := yes
+	switch {
+	case r.fitsActivity(q):
+	case r.wantsUploads() && mayUpload(q):
+		result = later
+	default:
+		return no
+	}
 	for i := range r.tests {
 		switch t := &r.tests[i]; {
 		case t.body && q.stage == Head:
@@ -62,6 +69,10 @@ func (r *rule) fitsActivity(q *question) bool {
 		}
 	}
 	return (r.activities == 0 || did&r.activities != 0) && (r.Direction == "" || did&activityBits[r.Direction] != 0)
+}
+
+func (r *rule) wantsUploads() bool {
+	return r.Direction == Upload || r.activities&activityBits[Upload] != 0
 }
 
 // targets are where the request goes: by the host of its target, and by each Host header.

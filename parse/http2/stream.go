@@ -53,8 +53,7 @@ func (s *stream) lose(dir flow.Direction) {
 // open begins a transaction. The oldest is given up if there are too many.
 func (p *parser) open(id uint32) *stream {
 	if p.order.Len() >= max(p.out.Limits.Open, 1) {
-		p.out.Anomaly(tooManyStreams)
-		p.finish(p.order.Front().Value.(*stream))
+		p.giveUp(p.order.Front().Value.(*stream))
 	}
 	s := &stream{id: id, owed: -1, http: content.NewHTTP(p.out, p.tx, version, p.out.Seen())}
 	s.http.Stream(id)
@@ -62,6 +61,15 @@ func (p *parser) open(id uint32) *stream {
 	s.place = p.order.PushBack(s)
 	p.streams[id] = s
 	return s
+}
+
+// giveUp ends a transaction before its time. Nobody can judge what its client still says.
+func (p *parser) giveUp(s *stream) {
+	p.out.Anomaly(tooManyStreams)
+	if !s.side[flow.ToServer].ended {
+		s.http.Doubt(tooManyStreams)
+	}
+	p.finish(s)
 }
 
 // upgraded opens stream 1, whose request was in HTTP/1.1 and is over.
@@ -200,8 +208,7 @@ func (p *parser) hold(s *stream, m *fields) {
 		if oldest == s.place {
 			oldest = oldest.Next()
 		}
-		p.out.Anomaly(tooManyStreams)
-		p.finish(oldest.Value.(*stream))
+		p.giveUp(oldest.Value.(*stream))
 	}
 }
 

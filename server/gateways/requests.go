@@ -21,7 +21,7 @@ func (g *Gateways) registerRequests(a huma.API) {
 	register(g, a, op("get-gateway-rules", http.MethodGet, path, false, "Read the rules about requests",
 		"Returns the rules for URLs and applications by which requests in inspected connections are judged."), g.getRequests)
 	register(g, a, op("change-gateway-rules", http.MethodPut, path, true, "Change the rules about requests",
-		"Puts other rules in force for all requests that begin from now on. Mistakes are answered with 422, one in each of errors[].", http.StatusConflict, http.StatusUnprocessableEntity), g.putRequests)
+		"Puts other rules in force for requests that begin from now on, but in connections that no rule could block when they began. Mistakes are answered with 422, one in each of errors[].", http.StatusConflict, http.StatusUnprocessableEntity), g.putRequests)
 	register(g, a, op("list-gateway-applications", http.MethodGet, "/api/v1/gateway/applications", false, "List applications",
 		"Returns the services on the web that rules may name."), g.listApplications)
 }

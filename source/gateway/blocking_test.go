@@ -120,13 +120,14 @@ func TestDeniedUploads(t *testing.T) {
 				"no wait":  {"-T", big, "-H", "Expect:", "ORIGIN/files/nowait"},
 				"wait":     {"-T", big, "-H", "Expect: 100-continue", "--expect100-timeout", "10", "ORIGIN/files/wait"},
 				"stdin":    {"-T", "-", "ORIGIN/files/stdin"},
+				"text":     {"-X", "POST", "-T", "-", "-H", "Content-Type: text/plain", "ORIGIN/files/text"}, // of a length that is not said
 				"form":     {"-F", "file=@" + big, "ORIGIN/files/form"},
 				"post":     {"--data-binary", "@" + big, "-H", "Content-Type: application/octet-stream", "ORIGIN/files/post"},
 				"detour":   {"--path-as-is", "-T", big, "ORIGIN/public/..//%66iles/detour"},
 				"no files": {"-X", "PUT", "--data-binary", "", "-H", "Content-Range: bytes 0-0/1", "ORIGIN/files/empty"},
 			} {
 				in := ""
-				if name == "stdin" {
+				if name == "stdin" || name == "text" {
 					in = string(stream)
 				}
 				out, _ := w.curl(t, u, ca, in, append([]string{flag}, args...)...) // curl may complain that it could not send all

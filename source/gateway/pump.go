@@ -122,7 +122,9 @@ func (p *pump) overdue(now time.Time) error {
 		return p.relay.pass(p.dir, p.relay.turn.giveUp())
 	}
 	if t, ok := p.held(); ok && !now.Before(t) {
-		return p.release()
+		if err := p.release(); err != nil {
+			return err
+		}
 	}
 	if now.Before(p.idleAt()) { // the other direction was not silent
 		return nil

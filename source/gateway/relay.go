@@ -67,7 +67,7 @@ func (r *relay) run() {
 		_ = e.wire.SetDeadline(time.Time{})
 	}
 	var back sync.WaitGroup
-	back.Go(func() { r.pump(flow.ToClient) })
+	back.Go(func() { r.session.gateway.protect(func() { r.pump(flow.ToClient) }) })
 	r.pump(flow.ToServer)
 	back.Wait()
 }
@@ -139,6 +139,9 @@ func (r *relay) edit(dir flow.Direction, b []byte) (waiting bool, err error) {
 	if err := r.write(dir, e.Forward); err != nil {
 		return false, err
 	}
+	if len(e.Forward) > 0 {
+		g.hold(0, now) // what is held now is younger
+	}
 	g.hold(e.Held, now)
 	switch {
 	case e.End:
@@ -168,11 +171,17 @@ func (r *relay) release(dir flow.Direction, now time.Time) error {
 	if !s.gateway.cfg.Hold.Open {
 		return errDropped
 	}
-	s.mu.Lock()
-	e := s.stream.Release(dir, now)
-	s.mu.Unlock()
+	e := s.letGo(dir, now)
+	g.hold(0, now) // what cannot be released waits anew
 	g.hold(e.Held, now)
 	return r.write(dir, e.Forward)
+}
+
+// letGo has the Stream release what it holds back.
+func (s *session) letGo(dir flow.Direction, at time.Time) source.Edit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stream.Release(dir, at)
 }
 
 // linger is how long a client may go on with what is not forwarded any more, before it takes note of what it was told. If its connection

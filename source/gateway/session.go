@@ -143,6 +143,7 @@ func (s *session) hear() {
 		n, err := s.client.Read(b)
 		if !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+n) {
 			s.gateway.stats.overCapacity.Add(1)
+			s.client.reset() // a part of what it has said is lost
 			err = errSilenced
 		} else {
 			known = s.first.add(b[:n])
@@ -258,6 +259,11 @@ func (s *session) lookInto(ctx context.Context) *helloReader {
 
 // goOn decides anew where TLS begins in the midst of the connection: now there is a name.
 func (s *session) goOn(ctx context.Context, first *helloReader) {
+	if !s.gateway.desk.Greet(0, len(first.buf)) { // takeFirst gives it back
+		s.gateway.stats.overCapacity.Add(1)
+		s.client.reset()
+		return
+	}
 	s.first, s.later, s.banner, s.seen = *first, true, nil, [2]uint64{}
 	s.listened(time.Now())
 	s.decision = s.ask(s.gateway.rules.Load())

@@ -127,10 +127,11 @@ func (r *Role) Close() error { return r.assembly.Close() }
 func (r *Role) Apply(o gateways.Orders) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := r.engine.Swap(o.Engine) // first: connections that a new policy inspects are judged by the new rules
 	if err := r.assembly.Enforce(assembly.Orders{Rules: o.Rules, Authorities: o.Authorities}); err != nil {
+		r.engine.Store(before)
 		return err
 	}
-	r.engine.Store(o.Engine)
 	r.orders = o
 	return nil
 }

@@ -113,7 +113,7 @@ func (k *keeper) save() error {
 		return err
 	}
 	beside := filepath.Join(filepath.Dir(k.file), "."+filepath.Base(k.file)+".new")
-	if err := os.WriteFile(beside, text.Bytes(), 0o600); err != nil {
+	if err := writeSynced(beside, text.Bytes()); err != nil {
 		return err
 	}
 	if err := os.Rename(beside, k.file); err != nil {
@@ -121,4 +121,14 @@ func (k *keeper) save() error {
 	}
 	k.saved = now
 	return nil
+}
+
+// writeSynced writes a file and makes sure that its content is there after a crash.
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -642,7 +642,7 @@ export interface paths {
         get: operations["get-gateway-rules"];
         /**
          * Change the rules about requests
-         * @description Puts other rules in force for all requests that begin from now on. Mistakes are answered with 422, one in each of errors[].
+         * @description Puts other rules in force for requests that begin from now on, but in connections that no rule could block when they began. Mistakes are answered with 422, one in each of errors[].
          */
         put: operations["change-gateway-rules"];
         post?: never;
