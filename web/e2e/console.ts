@@ -53,7 +53,7 @@ export class Console {
         console.error(`policy: ${e.violatedDirective} ${e.blockedURI}`),
       );
     }, look);
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(30_000);
     const made = new Console(context, await context.newPage());
     made.watch();
     return made;
