@@ -380,7 +380,9 @@ func TestRulesAboutRequests(t *testing.T) {
 		t.Errorf("got %+v, in force %+v", got, f.orders.Engine)
 	}
 	bad := admin.must(422, http.MethodPut, "/rules", api.RequestRules{Text: "rules:\n- {id: a, action: perhaps}\n- {id: b, action: never}\n"})
-	var answer struct{ Errors []struct{ Message, Location string } }
+	var answer struct {
+		Errors []struct{ Message, Location string }
+	}
 	must(t, json.Unmarshal([]byte(bad.body), &answer))
 	if len(answer.Errors) != 2 || !strings.Contains(answer.Errors[1].Message, "rule b") || answer.Errors[0].Location != "body.text" {
 		t.Errorf("got %s", bad.body)
