@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/parse"
 )
 
 // client2 writes what a client of HTTP/2 says.
@@ -72,6 +73,13 @@ func TestHTTP2(t *testing.T) {
 			c.ask(1, false, "POST", "/a", "content-length=30")
 			body(c, 1, "smuggled")
 		}, "", "smuggled", "", "VITRINE.AMBIGUOUS-REQUEST"},
+		"too many others while it waits": {func(c *client2) {
+			c.ask(1, false, "POST", "/form", "x-mark=inside")
+			for i := range parse.DefaultLimits.Open {
+				c.ask(uint32(3+2*i), true, "GET", "/b")
+			}
+			body(c, 1, "a=SECRET")
+		}, "", "SECRET", "", "VITRINE.AMBIGUOUS-REQUEST"},
 		"transfer-encoding": {func(c *client2) {
 			c.ask(1, false, "POST", "/a", "transfer-encoding=chunked")
 			body(c, 1, "0\r\n\r\nsmuggled")

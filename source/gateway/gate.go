@@ -24,6 +24,9 @@ func (g *gate) hold(n int, at time.Time) {
 	g.held = n
 }
 
+// holdAnew is hold where nothing is held any more of what was. Valid iff mu is held.
+func (g *gate) holdAnew(n int, at time.Time) { g.held, g.since = n, at }
+
 // until is when what is held back will have been so for too long; ok is false if nothing is.
 func (g *gate) until(limit time.Duration) (t time.Time, ok bool) {
 	g.mu.Lock()

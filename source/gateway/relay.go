@@ -140,9 +140,10 @@ func (r *relay) edit(dir flow.Direction, b []byte) (waiting bool, err error) {
 		return false, err
 	}
 	if len(e.Forward) > 0 {
-		g.hold(0, now) // what is held now is younger
+		g.holdAnew(e.Held, now) // what was held before is among that
+	} else {
+		g.hold(e.Held, now)
 	}
-	g.hold(e.Held, now)
 	switch {
 	case e.End:
 		r.finish()
@@ -172,8 +173,7 @@ func (r *relay) release(dir flow.Direction, now time.Time) error {
 		return errDropped
 	}
 	e := s.letGo(dir, now)
-	g.hold(0, now) // what cannot be released waits anew
-	g.hold(e.Held, now)
+	g.holdAnew(e.Held, now) // what cannot be released waits for as long again
 	return r.write(dir, e.Forward)
 }
 

@@ -1,4 +1,4 @@
-// A client and a server in one: what is on the standard input goes through TLS and comes back.
+// Command conversation is a client and a server in one: what is on the standard input goes through TLS and comes back.
 package main
 
 import (
