@@ -16,6 +16,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+	"github.com/vitrine-ndr/vitrine/source/gateway/wire"
 )
 
 // errBlocked is why nobody is connected to whom a rule blocks.
@@ -47,8 +48,12 @@ func (s *session) dial(ctx context.Context, address string) error {
 		return err
 	}
 	g.cfg.Leg(flow.Tuple{Proto: flow.TCP, Client: endpoint(c.LocalAddr()), Server: endpoint(c.RemoteAddr())})
-	s.server = &wire{Conn: c, raw: c}
-	s.forget = context.AfterFunc(ctx, func() { reset(c) })
+	server, err := wire.New(c.(*net.TCPConn), nil)
+	if err != nil {
+		c.Close()
+		return fmt.Errorf("connect to %s: %w", address, err)
+	}
+	s.server, s.forget = server, context.AfterFunc(ctx, server.Reset)
 	return c.SetDeadline(d.Deadline)
 }
 
@@ -57,7 +62,7 @@ func (s *session) hangUp() {
 	if s.server != nil {
 		s.forget()
 		s.server.Close()
-		s.server, s.forget, s.banner = nil, nil, nil
+		s.server, s.forget = nil, nil
 	}
 }
 

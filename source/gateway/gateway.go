@@ -51,7 +51,7 @@ type Config struct {
 	KeyLog io.Writer
 }
 
-// Listener is where clients connect, and what they say first.
+// Listener is where clients connect by TCP, and what they say first.
 type Listener struct {
 	net.Listener
 	Front front.Front
@@ -197,6 +197,7 @@ func (g *Gateway) accept(ctx context.Context, l Listener, sink source.Sink, all 
 			time.Sleep(acceptPause)
 			continue
 		}
+		client := c.(*net.TCPConn)
 		leave, err := g.desk.Enter(addrPort(c.RemoteAddr()).Addr())
 		if err != nil {
 			g.stats.turnedAway(err)
@@ -205,7 +206,7 @@ func (g *Gateway) accept(ctx context.Context, l Listener, sink source.Sink, all 
 		}
 		all.Go(func() {
 			defer leave()
-			g.serve(ctx, l, c, sink)
+			g.serve(ctx, l, client, sink)
 		})
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
-	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+	"github.com/vitrine-ndr/vitrine/source/gateway/wire"
 )
 
 // inspect speaks TLS with the origin, then with the client as the origin would, and relays what they say.
@@ -31,7 +31,6 @@ func (s *session) inspect(ctx context.Context) {
 	case h.client != nil:
 		s.tell(flow.DecryptedYes, "")
 		s.shaken = time.Now()
-		s.takeFirst()
 		s.first = helloReader{} // it has served
 		s.relay(end{h.client, h.client.CloseWrite, s.client}, end{h.server, h.server.CloseWrite, s.server}, true)
 		s.plaintext()
@@ -86,7 +85,7 @@ func (s *session) shakeHands(ctx context.Context) handshakes {
 	client, err := s.shakeWithClient(&state)
 	if err != nil {
 		why := refusal(err)
-		if code, ok := s.client.openAlert(); ok && why == flow.ClientFailed {
+		if code, ok := s.client.OpenAlert(); ok && why == flow.ClientFailed {
 			why = refusal(fmt.Errorf("remote error: %w", tls.AlertError(code)))
 		}
 		s.learn(why, err)
@@ -101,7 +100,7 @@ func (s *session) fail(why flow.Reason, err error) {
 	s.gateway.log.Debug("handshake failed", "component", "gateway", "client", s.client.RemoteAddr(), "server", s.conn.Tuple.Server, "name", s.name(), "reason", why, "err", err)
 	s.tell(flow.DecryptedNo, why)
 	if timedOut(err) || why == flow.OriginFailed { // the client has had no alert
-		s.client.reset()
+		s.client.Reset()
 	}
 }
 
@@ -117,7 +116,7 @@ var errAsked = errors.New("the origin asks for a client certificate")
 // shakeWithOrigin speaks for the client: with a hello of the gateway's own that offers nothing that the client did not.
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	asked := false
-	c := tls.Client(front.Prefixed(s.server, s.banner), &tls.Config{
+	c := tls.Client(s.server, &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
 		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
@@ -130,12 +129,23 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 			return nil, errAsked
 		},
 	})
-	err := c.Handshake()
+	err := shake(c, s.server)
 	if asked && (err != nil || !s.later) {
 		return nil, errAsked
 	}
 	s.asked = asked
 	return c, err
+}
+
+// shake makes a handshake whose messages are sent together, as far as they can be.
+func shake(c *tls.Conn, w *wire.Conn) error {
+	w.TLS()
+	w.Cork()
+	err := c.Handshake()
+	if sent := w.Uncork(); err == nil {
+		err = sent
+	}
+	return err
 }
 
 // insisted notes that the origin does not do without the client certificate that it has asked for.
@@ -173,8 +183,9 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 		cfg.NextProtos = []string{server.NegotiatedProtocol}
 	}
 	g.tickets.bind(cfg, leaf.Raw, s.facts.Fault, time.Now())
-	c := tls.Server(front.Prefixed(s.client, s.first.buf), cfg)
-	if err := c.Handshake(); err != nil {
+	s.client.Unread(s.takeFirst())
+	c := tls.Server(s.client, cfg)
+	if err := shake(c, s.client); err != nil {
 		return nil, err
 	}
 	state := c.ConnectionState()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/wire"
 )
 
 // pump forwards one direction.
@@ -14,66 +15,68 @@ type pump struct {
 	relay    *relay
 	dir      flow.Direction
 	from, to end
-	small    [smallBuffer]byte
-	large    *[largeBuffer]byte // while much comes
 }
 
-// Buffers are for one read each. Most connections wait most of the time, with a small one; while much comes, they have a large one, until
-// there was a lull.
-const (
-	smallBuffer = 1 << 10
-	largeBuffer = 32 << 10
-	lull        = time.Second
-)
-
-var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
-
-// run returns nil once the direction has ended in good order.
+// run returns nil once the direction has ended in good order. It waits without a buffer: most connections do so most of the time.
 func (p *pump) run() error {
-	for {
-		b := p.small[:]
-		if p.large != nil {
-			b = p.large[:]
-		}
+	for more := true; more; {
 		p.expect()
-		n, err := p.from.Read(b)
-		if n > 0 {
-			if err := p.forward(b[:n]); err != nil {
-				return err
-			}
-		}
-		switch {
-		case timedOut(err):
+		err := p.from.wire.Wait()
+		if err == nil {
+			more, err = p.carry()
+		} else if timedOut(err) {
 			err = p.overdue(time.Now())
-		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF) && p.from.wire.ended.Load(): // TLS was cut off: the other side must see it too
-			return p.end(p.to.wire.CloseWrite)
-		case errors.Is(err, io.EOF):
-			return p.end(p.to.finish)
 		}
 		if err != nil {
 			return err
 		}
-		if n == smallBuffer && p.large == nil {
-			p.large = largeBuffers.Get().(*[largeBuffer]byte)
-		}
 	}
+	return nil
 }
 
-// shrink gives the large buffer back.
-func (p *pump) shrink() {
-	if p.large != nil {
-		largeBuffers.Put(p.large)
-		p.large = nil
+// chunk is what is read before it is forwarded.
+type chunk = [wire.Chunk]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// carry forwards what has come, and the end if that is behind it. It tells whether more may come.
+func (p *pump) carry() (more bool, err error) {
+	b := chunks.Get().(*chunk)
+	defer chunks.Put(b)
+	n, end := p.read(b[:])
+	if n > 0 {
+		if err := p.forward(b[:n]); err != nil {
+			return false, err
+		}
 	}
+	switch {
+	case end == nil:
+		return true, nil
+	case errors.Is(end, io.ErrUnexpectedEOF), errors.Is(end, io.EOF) && p.from.wire.Ended(): // TLS was cut off: the other side must see it too
+		return false, p.end(p.to.wire.CloseWrite)
+	case errors.Is(end, io.EOF):
+		return false, p.end(p.to.finish)
+	}
+	return false, end
+}
+
+// read reads what has come, as much as there is room for. An error is what comes behind it.
+func (p *pump) read(b []byte) (n int, err error) {
+	for err == nil && n < len(b) {
+		var m int
+		m, err = p.from.Read(b[n:])
+		n += m
+	}
+	if wire.IsDry(err) {
+		err = nil
+	}
+	return n, err
 }
 
 // expect sets how long a read may take.
 func (p *pump) expect() {
 	deadline := p.idleAt()
 	if t, ok := p.turnAt(); ok {
-		deadline = t
-	}
-	if t := time.Now().Add(lull); p.large != nil && t.Before(deadline) {
 		deadline = t
 	}
 	if t, ok := p.held(); ok && t.Before(deadline) {
@@ -109,7 +112,6 @@ func (p *pump) idleAt() time.Time {
 
 // overdue does what is to be done when a deadline has passed.
 func (p *pump) overdue(now time.Time) error {
-	p.shrink()
 	if t := p.relay.lingers.Load(); t != 0 && now.UnixNano() < t {
 		return nil
 	} else if t != 0 {

@@ -9,24 +9,25 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source"
-	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/wire"
 )
 
 // end is one side of what is relayed.
 type end struct {
 	net.Conn
 	finish func() error // says in the protocol's own way that no more will come
-	wire   *wire        // below
+	wire   *wire.Conn   // below
 }
 
 // plain is the client's side as it is, from its first byte on. It can be had once.
 func (s *session) plain() end {
-	return end{front.Prefixed(s.client, s.takeFirst()), s.client.CloseWrite, s.client}
+	s.client.Unread(s.takeFirst())
+	return end{s.client, s.client.CloseWrite, s.client}
 }
 
 // plainServer is the origin's side as it is.
 func (s *session) plainServer() end {
-	return end{front.Prefixed(s.server, s.banner), s.server.CloseWrite, s.server}
+	return end{s.server, s.server.CloseWrite, s.server}
 }
 
 // relay forwards both directions until they have ended.
@@ -65,6 +66,8 @@ func (r *relay) run() {
 	}
 	for _, e := range r.ends {
 		_ = e.wire.SetDeadline(time.Time{})
+		e.wire.Dry(true)
+		defer e.wire.Dry(false)
 	}
 	var back sync.WaitGroup
 	back.Go(func() { r.session.gateway.protect(func() { r.pump(flow.ToClient) }) })
@@ -76,7 +79,6 @@ func (r *relay) pump(dir flow.Direction) {
 	p := &pump{relay: r, dir: dir, from: r.ends[dir.Reverse()], to: r.ends[dir]}
 	err := errPanic
 	defer func() {
-		p.shrink()
 		switch {
 		case errors.Is(err, errTurned):
 			r.turn.begun.Store(true)
@@ -110,7 +112,7 @@ func (r *relay) abort(dir flow.Direction, err error) {
 		r.session.insisted(err)
 	}
 	for _, e := range r.ends {
-		e.wire.reset()
+		e.wire.Reset()
 	}
 }
 
@@ -159,7 +161,11 @@ func (r *relay) write(dir flow.Direction, b []byte) error {
 	}
 	to := &r.ends[dir]
 	_ = to.wire.SetWriteDeadline(time.Now().Add(r.session.gateway.cfg.Idle))
+	to.wire.Cork()
 	_, err := to.Write(b)
+	if sent := to.wire.Uncork(); err == nil {
+		err = sent
+	}
 	return err
 }
 
@@ -198,7 +204,7 @@ func (r *relay) finish() {
 	_ = client.wire.CloseWrite()
 	_ = client.wire.SetReadDeadline(until)
 	_ = server.finish()
-	server.wire.raw.Close()
+	server.wire.Close()
 }
 
 // look hands plaintext to the Stream.

@@ -1,10 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -15,6 +12,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
+	"github.com/vitrine-ndr/vitrine/source/gateway/wire"
 )
 
 // session is one connection of a client.
@@ -22,13 +20,12 @@ type session struct {
 	gateway *Gateway
 	request *front.Request
 	start   time.Time
-	client  *wire
-	server  *wire       // nil while there is none
+	client  *wire.Conn
+	server  *wire.Conn  // nil while there is none
 	forget  func() bool // undoes that the end of Run closes it; nil with it
 	first   helloReader // what the client said; later, from its ClientHello on
 	later   bool        // TLS has begun in the midst of the connection
 	asked   bool        // the origin would have liked a client certificate, and got none
-	banner  []byte      // what the server said before, on this connection
 
 	decision policy.Decision
 	facts    flow.TLS  // empty without first.hello
@@ -41,44 +38,68 @@ type session struct {
 }
 
 // serve leads one connection from its acceptance to its end.
-func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source.Sink) {
+func (g *Gateway) serve(ctx context.Context, l Listener, c *net.TCPConn, sink source.Sink) {
 	defer c.Close()
-	defer context.AfterFunc(ctx, func() { reset(c) })() // a stop is no regular end
+	defer context.AfterFunc(ctx, func() { wire.Reset(c) })() // a stop is no regular end
 	g.protect(func() {
-		start := time.Now()
-		g.cfg.Leg(flow.Tuple{Proto: flow.TCP, Client: endpoint(c.RemoteAddr()), Server: endpoint(c.LocalAddr())})
-		_ = c.SetDeadline(start.Add(g.cfg.Handshake))
-		request, err := l.Front(c)
-		if err != nil {
-			g.stats.refused.Add(1)
-			g.log.Debug("client refused", "component", "gateway", "client", c.RemoteAddr(), "err", err)
-			return
+		if s := g.receive(l, c); s != nil {
+			s.run(ctx, sink)
 		}
-		s := &session{gateway: g, request: request, start: start, client: &wire{Conn: request.Conn, raw: c}}
-		s.run(ctx, sink)
 	})
 }
 
-// run connects to the origin, opens the Stream and closes it.
+// receive hears where a client wants to go. It returns nil if that leads nowhere.
+func (g *Gateway) receive(l Listener, c *net.TCPConn) *session {
+	start := time.Now()
+	g.cfg.Leg(flow.Tuple{Proto: flow.TCP, Client: endpoint(c.RemoteAddr()), Server: endpoint(c.LocalAddr())})
+	_ = c.SetDeadline(start.Add(g.cfg.Handshake))
+	request, err := l.Front(c)
+	if err != nil {
+		g.stats.refused.Add(1)
+		g.log.Debug("client refused", "component", "gateway", "client", c.RemoteAddr(), "err", err)
+		return nil
+	}
+	client, err := wire.New(c, request.Ahead)
+	if err != nil {
+		g.log.Error("connection failed", "component", "gateway", "client", c.RemoteAddr(), "err", err)
+		return nil
+	}
+	return &session{gateway: g, request: request, start: start, client: client}
+}
+
+// run leads the connection to the origin and back. What lies on the stack below relays does so for as long as they last: it should be little.
 func (s *session) run(ctx context.Context, sink source.Sink) {
 	defer s.hangUp()
+	if !s.open(ctx, sink) {
+		return
+	}
+	defer s.close()
+	defer s.takeFirst()
+	s.listen()
+	s.decide()
+	s.carryOut(ctx)
+}
+
+// open connects to the origin and opens the Stream, if it can.
+func (s *session) open(ctx context.Context, sink source.Sink) bool {
 	if err := s.reach(ctx); err != nil {
 		s.gateway.log.Debug("origin not reached", "component", "gateway", "client", s.client.RemoteAddr(), "err", err)
 		_ = s.request.Answer(s.outcome(err))
-		return
+		return false
 	}
 	if err := s.request.Answer(front.Connected); err != nil {
-		return
+		return false
 	}
 	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: endpoint(s.server.RemoteAddr())}, s.start)
 	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
 	s.stream = editor(sink.Open(s.conn))
-	defer s.close()
-	s.listen()
-	defer s.takeFirst()
-	s.decision = s.ask(s.gateway.rules.Load())
-	s.carryOut(ctx)
+	return true
 }
+
+// decide has the rules in force decide about the connection.
+//
+//go:noinline
+func (s *session) decide() { s.decision = s.ask(s.gateway.rules.Load()) }
 
 func endpoint(a net.Addr) flow.Endpoint {
 	ap := addrPort(a)
@@ -103,7 +124,7 @@ func (s *session) close() {
 
 // count brings the bytes of the client's side up to date. Valid iff mu is held.
 func (s *session) count() {
-	s.conn.Wire[flow.ToServer].Bytes, s.conn.Wire[flow.ToClient].Bytes = s.client.in.Load(), s.client.out.Load()
+	s.conn.Wire[flow.ToServer].Bytes, s.conn.Wire[flow.ToClient].Bytes = s.client.In(), s.client.Out()
 }
 
 // listen reads what the client says first, until it is known whether that is a ClientHello. Where the server greets it, it is no TLS.
@@ -111,9 +132,8 @@ func (s *session) listen() {
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
-		b := make([]byte, 1<<10)
-		n, _ := s.server.Read(b) // an error will be met again
-		if s.banner = bytes.Clone(b[:n]); s.greeted() {
+		_ = s.server.Wait() // an error will be met again
+		if s.greeted() {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}()
@@ -138,22 +158,19 @@ func (s *session) listened(since time.Time) {
 
 // hear reads what the client says first, until it is known whether that is a ClientHello, or until it is interrupted.
 func (s *session) hear() {
-	b := make([]byte, 4<<10)
 	for known := false; !known; {
-		n, err := s.client.Read(b)
-		if !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+n) {
+		err := s.client.Wait()
+		b := s.client.Take()
+		switch {
+		case err != nil || len(b) == 0:
+			s.first.not = s.client.Ended() && len(s.first.buf) == 0 // it has nothing to say, but may want to hear
+			return
+		case !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+len(b)):
 			s.gateway.stats.overCapacity.Add(1)
-			s.client.reset() // a part of what it has said is lost
-			err = errSilenced
-		} else {
-			known = s.first.add(b[:n])
-		}
-		if errors.Is(err, io.EOF) && len(s.first.buf) == 0 {
-			s.first.not = true // it has nothing to say, but may want to hear
-		}
-		if err != nil {
+			s.client.Reset() // a part of what it has said is lost
 			return
 		}
+		known = s.first.add(b)
 	}
 }
 
@@ -166,12 +183,12 @@ func (s *session) takeFirst() []byte {
 	return b
 }
 
-// errSilenced ends a first message for which there is no memory.
-var errSilenced = errors.New("too much is unfinished")
-
 // greeted tells whether the server has spoken first, as none of TLS does. A TLS record is no greeting: clients of TLS ignore, for
 // example, a warning in front of the handshake, so it must not look like another protocol here.
-func (s *session) greeted() bool { return len(s.banner) > 0 && !beginsRecord(s.banner) }
+func (s *session) greeted() bool {
+	said := s.server.Peek()
+	return len(said) > 0 && !beginsRecord(said)
+}
 
 // past makes reads end at once.
 var past = time.Unix(1, 0)
@@ -201,7 +218,7 @@ func isAddress(host string) bool {
 // obey resets an inspected connection that the rules would not inspect under its policy.
 func (s *session) obey(rules *policy.Table) {
 	if d := s.ask(rules); d.Action != flow.Inspect || d.ID != s.decision.ID {
-		s.client.reset()
+		s.client.Reset()
 	}
 }
 
@@ -224,7 +241,7 @@ func (s *session) carryOut(ctx context.Context) {
 	case s.first.hello == nil && !s.first.not && (d.Action == flow.Inspect || s.gateway.rules.Load().BlocksNames()):
 		// who waits long enough must not get past the rules
 		s.tell(flow.DecryptedNo, "")
-		s.client.reset()
+		s.client.Reset()
 	case d.Action == flow.Bypass && d.Rule == "":
 		s.instead(ctx, flow.OutsideScope, policy.Bypass)
 	case d.Action == flow.Bypass:
@@ -261,12 +278,12 @@ func (s *session) lookInto(ctx context.Context) *helloReader {
 func (s *session) goOn(ctx context.Context, first *helloReader) {
 	if !s.gateway.desk.Greet(0, len(first.buf)) { // takeFirst gives it back
 		s.gateway.stats.overCapacity.Add(1)
-		s.client.reset()
+		s.client.Reset()
 		return
 	}
-	s.first, s.later, s.banner, s.seen = *first, true, nil, [2]uint64{}
+	s.first, s.later, s.seen = *first, true, [2]uint64{}
 	s.listened(time.Now())
-	s.decision = s.ask(s.gateway.rules.Load())
+	s.decide()
 	s.carryOut(ctx)
 }
 
@@ -275,19 +292,19 @@ func (s *session) instead(ctx context.Context, why flow.Reason, choice policy.Ch
 	if choice == policy.Block {
 		s.decision.Action = flow.Block
 		s.tell(flow.DecryptedNo, why)
-		s.client.reset()
+		s.client.Reset()
 		return
 	}
 	if s.server == nil && s.later { // what was said before TLS cannot be said again
 		s.tell(flow.DecryptedNo, why)
-		s.client.reset()
+		s.client.Reset()
 		return
 	}
 	s.decision.Action = flow.Bypass
 	s.tell(flow.DecryptedNo, why)
 	if s.server == nil {
 		if err := s.dial(ctx, s.conn.Tuple.Server.String()); err != nil {
-			s.client.reset()
+			s.client.Reset()
 			return
 		}
 	}

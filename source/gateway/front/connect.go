@@ -2,6 +2,7 @@ package front
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func Connect(users *Users) Front {
 		}
 		ahead, _ := br.Peek(br.Buffered()) // what is buffered is there
 		return &Request{
-			Conn: Prefixed(c, append([]byte(nil), ahead...)), Host: host, Port: port,
+			Host: host, Port: port, Ahead: bytes.Clone(ahead),
 			Answer: func(o Outcome) error { return answer(c, connectStatus[o], "") },
 		}, nil
 	}

@@ -110,7 +110,7 @@ func TestFronts(t *testing.T) {
 					if err := req.Answer(front.Connected); err != nil || req.Host != tt.host || req.Port != tt.port {
 						t.Errorf("wants %s port %d, %v", req.Host, req.Port, err)
 					}
-					if rest, err := io.ReadAll(req.Conn); err != nil || string(rest) != tt.ahead {
+					if rest, err := io.ReadAll(io.MultiReader(bytes.NewReader(req.Ahead), c)); err != nil || string(rest) != tt.ahead {
 						t.Errorf("%q follows, %v; want %q", rest, err, tt.ahead)
 					}
 				}

@@ -127,7 +127,7 @@ func (s *socks) request() *Request {
 		s.reply(replyAddressUnsupported)
 		s.fail(errors.New("no address"))
 	}
-	return &Request{Conn: s.c, Host: host, Port: port, Answer: func(o Outcome) error {
+	return &Request{Host: host, Port: port, Answer: func(o Outcome) error {
 		s.reply(socksReplies[o])
 		return s.err
 	}}

@@ -15,7 +15,7 @@ func Transparent(keepSource bool) Front {
 		if !ok1 || !ok2 {
 			return nil, errors.New("read diverted connection: not TCP")
 		}
-		r := &Request{Conn: c, Diverted: true, Host: plain(local).String(), Port: uint16(local.Port), Answer: func(o Outcome) error {
+		r := &Request{Diverted: true, Host: plain(local).String(), Port: uint16(local.Port), Answer: func(o Outcome) error {
 			if tcp, ok := c.(*net.TCPConn); ok && o != Connected {
 				return tcp.SetLinger(0) // so that the client sees its connection refused
 			}
