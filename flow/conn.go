@@ -157,6 +157,8 @@ type Conn struct {
 	// Policy is what was decided about the connection. Nil where nothing was to be decided; else the gateway replaces it by a new value, and
 	// never changes one that it has set.
 	Policy *Policy
+	// RefusesQUIC says that the two cannot speak QUIC with one another, since whoever forwards this conversation refuses that.
+	RefusesQUIC bool
 	// Told says that another vantage point of the same machine tells of the connection as a whole: here only its transactions count.
 	Told bool
 }

@@ -51,8 +51,6 @@ type Client struct {
 	begun   bool   // some of it was forwarded
 
 	table    *table
-	anew     bool // header blocks are written anew: the server's table is no longer the client's
-	told     bool // the server was told that its table is not used
 	last     uint32
 	open     map[uint32]bool  // forwarded streams whose client's side is open
 	dropped  map[uint32]state // streams of which nothing is forwarded any more
@@ -289,17 +287,10 @@ func (c *Client) piece(f frame, b []byte) error {
 		return err
 	}
 	err = c.request(func(b []byte) []byte {
-		if !c.anew {
+		if !c.table.anew {
 			return append(b, c.block...)
 		}
-		var text []byte
-		if !c.told {
-			c.told, text = true, append(text, 0x20) // a table of size 0: what the server has in its own is never referred to again
-		}
-		for _, f := range fields {
-			text = appendField(text, f)
-		}
-		return appendBlock(b, c.first, before, text)
+		return c.table.write(b, c.first, before, fields)
 	})
 	c.block = c.block[:0]
 	return err
@@ -314,12 +305,12 @@ func (c *Client) request(write func([]byte) []byte) error {
 	case fresh && id > c.judge.Judged():
 		return errUnjudged
 	case c.isDropped(id), !fresh && !c.open[id]: // whatever else it is, the server would not take it
-		if c.anew = true; c.first.has(endStream) {
+		if c.table.anew = true; c.first.has(endStream) {
 			c.end(id)
 		}
 		return nil
 	case c.judge.Verdict(id) == flow.Drop:
-		c.anew = true
+		c.table.anew = true
 		c.refuse(id, fresh)
 		return nil
 	}
@@ -345,7 +336,7 @@ func (c *Client) refuse(id uint32, fresh bool) {
 	c.server.ping(id)
 }
 
-// unwrap takes the frames of a header block apart: what of the first one's payload is its priority, and the block.
+// unwrap takes the frames of a header block apart: what of the first one's payload comes before the block, and the block.
 func unwrap(b []byte) (before, block []byte, ok bool) {
 	f := frameOf(b)
 	payload := b[headerSize : headerSize+f.length]
@@ -356,12 +347,17 @@ func unwrap(b []byte) (before, block []byte, ok bool) {
 		}
 		payload = payload[1 : len(payload)-int(payload[0])]
 	}
-	if f.has(prioritised) {
-		if len(payload) < 5 {
-			return nil, nil, false
-		}
-		before, payload = payload[:5], payload[5:]
+	n := 0
+	switch {
+	case f.typ == push:
+		n = 4 // the promised stream
+	case f.has(prioritised):
+		n = 5
 	}
+	if len(payload) < n {
+		return nil, nil, false
+	}
+	before, payload = payload[:n], payload[n:]
 	block = slices.Clone(payload)
 	for len(rest) > 0 {
 		n := frameOf(rest).length

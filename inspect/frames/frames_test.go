@@ -339,7 +339,7 @@ func FuzzClient(f *testing.F) {
 			got = append(got, out...)
 			rest = rest[n:]
 		}
-		if drop == 0 && !c.anew && !bytes.HasPrefix(b, got) && server.debt == 0 {
+		if drop == 0 && !c.table.anew && !bytes.HasPrefix(b, got) && server.debt == 0 {
 			t.Errorf("nothing is dropped, but bytes have changed")
 		}
 		if c.Held() > maxBlock+maxControl+2*headerSize+len(b) {

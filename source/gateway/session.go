@@ -299,7 +299,7 @@ func (s *session) tell(state flow.Decrypted, why flow.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.decision.Policy
-	s.conn.Policy = &p
+	s.conn.Policy, s.conn.RefusesQUIC = &p, s.decision.RefusesQUIC
 	if s.first.hello == nil && !s.first.broken {
 		return
 	}
