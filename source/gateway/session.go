@@ -63,21 +63,30 @@ func (g *Gateway) serve(ctx context.Context, l Listener, c net.Conn, sink source
 func (s *session) run(ctx context.Context, sink source.Sink) {
 	defer s.hangUp()
 	if err := s.reach(ctx); err != nil {
-		s.gateway.log.Debug("origin not reached", "component", "gateway", "client", s.client.RemoteAddr(), "err", err)
-		_ = s.request.Answer(s.outcome(err))
+		if ctx.Err() == nil { // else it was not tried for long enough
+			s.refuse(sink, err)
+		}
 		return
 	}
 	if err := s.request.Answer(front.Connected); err != nil {
 		return
 	}
-	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: endpoint(s.server.RemoteAddr())}, s.start)
-	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
-	s.stream = editor(sink.Open(s.conn))
+	s.open(sink, endpoint(s.server.RemoteAddr()))
 	defer s.close()
 	s.listen()
 	defer s.takeFirst()
 	s.decision = s.ask(s.gateway.rules.Load())
 	s.carryOut(ctx)
+}
+
+// open begins to tell of the connection.
+func (s *session) open(sink source.Sink, server flow.Endpoint) {
+	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: server}, s.start)
+	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
+	if !s.request.Diverted {
+		s.conn.Asked = s.request.Host
+	}
+	s.stream = editor(sink.Open(s.conn))
 }
 
 func endpoint(a net.Addr) flow.Endpoint {
