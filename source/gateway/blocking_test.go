@@ -24,6 +24,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/all"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -47,7 +48,7 @@ func judging(t testing.TB, rules string) *world {
 		Origin: event.Origin{Vantage: event.Gateway}, Detect: judge, Contact: "help@example.com",
 		Emit: func(e *event.Event) { <-ready; w.tell(e) },
 	})
-	w = newWorld(t, options{rules: inspectAll(policy.Cases{}), sink: sink})
+	w = newWorld(t, options{rules: inspectAll(policy.Cases{}), sink: sink, config: func(c *gateway.Config) { c.Blocks = engine.BlocksAt }})
 	close(ready)
 	return w
 }
