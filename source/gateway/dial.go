@@ -26,7 +26,7 @@ type barred struct {
 	cause    error
 }
 
-func (b *barred) Error() string { return fmt.Sprintf("connect to %s: %v", b.server, b.cause) }
+func (b *barred) Error() string { return b.cause.Error() }
 
 var errBlocked = errors.New("blocked by policy")
 
@@ -34,7 +34,7 @@ var errBlocked = errors.New("blocked by policy")
 func (s *session) reach(ctx context.Context) error {
 	address, _ := netip.ParseAddr(s.request.Host) // else it has none yet
 	if err := s.unblocked(s.request.Host, netip.AddrPortFrom(address, s.request.Port)); err != nil {
-		return err
+		return fmt.Errorf("connect to %s: %w", s.request.Host, err)
 	}
 	return s.dial(ctx, net.JoinHostPort(s.request.Host, strconv.Itoa(int(s.request.Port))))
 }
@@ -80,7 +80,10 @@ func (s *session) permit(address string) error {
 	if err := s.gateway.cfg.Guard.Check(server, time.Now()); err != nil {
 		return &barred{server: server, why: flow.Guarded, cause: err}
 	}
-	return s.unblocked("", server)
+	if err := s.unblocked("", server); err != nil {
+		return fmt.Errorf("connect to %s: %w", server, err)
+	}
+	return nil
 }
 
 // unblocked tells whether no rule blocks what is known of the server: the name or the address.
