@@ -45,7 +45,8 @@ var allowed = []struct{ pkg, imports string }{
 	{"detect/target", ""},
 	{"detect", "event flow rules detect/target"},
 	{"inspect/page", ""},
-	{"inspect/frames", "flow"},
+	{"inspect/altsvc", ""},
+	{"inspect/frames", "flow inspect/altsvc"},
 	{"inspect", "parse parse/content event flow source detect inspect/..."},
 
 	{"enrich", "flow source"},

@@ -7,6 +7,7 @@ package detect
 import (
 	"slices"
 
+	"github.com/vitrine-ndr/vitrine/detect/target"
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 )
@@ -29,6 +30,13 @@ const (
 // Blocks tells whether there is a rule that blocks in connections of the policy.
 func (e *Engine) Blocks(policy string) bool {
 	return slices.ContainsFunc(e.rules, func(r rule) bool { return r.Action == Block && r.covers(policy) })
+}
+
+// BlocksAt tells whether there is a rule that may block requests to the host in connections of the policy. An empty host may be any.
+// Where there is no Engine, nothing is blocked.
+func (e *Engine) BlocksAt(policy, host string) bool {
+	host = target.Host(host)
+	return e != nil && slices.ContainsFunc(e.rules, func(r rule) bool { return r.Action == Block && r.covers(policy) && (host == "" || r.mayBeAt(host)) })
 }
 
 // Rules are what the Engine was made of.

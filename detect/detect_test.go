@@ -98,6 +98,31 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestBlocksAt asks where rules may block.
+func TestBlocksAt(t *testing.T) {
+	e := need(t, `
+- {id: a, action: block, policies: [office], urls: ["example.com/private/*", "*.share.example"]}
+- {id: b, action: alert, urls: ["watched.example"]}
+- {id: c, action: block, policies: [office], applications: [google-drive], activities: [upload]}
+- {id: d, action: block, policies: [strict], direction: upload}
+- {id: e, action: block, policies: [tight], urls: ["*"], applications: [google-drive]}`)
+	for _, tt := range []struct {
+		policy, host string
+		want         bool
+	}{
+		{"office", "example.com", true}, {"office", "EXAMPLE.com.", true}, {"office", "www.example.com", false}, {"office", "a.share.example", true},
+		{"office", "share.example", false}, {"office", "watched.example", false}, {"office", "drive.google.com", true}, {"office", "", true}, {"other", "example.com", false},
+		{"other", "", false}, {"strict", "whatever.example", true}, {"strict", "192.0.2.1", true}, {"tight", "drive.google.com", true}, {"tight", "whatever.example", false},
+	} {
+		if got := e.BlocksAt(tt.policy, tt.host); got != tt.want {
+			t.Errorf("%s in %s: %t", tt.host, tt.policy, got)
+		}
+	}
+	if (*Engine)(nil).BlocksAt("office", "example.com") {
+		t.Error("no rules block")
+	}
+}
+
 func TestFinding(t *testing.T) {
 	e := need(t, `- {id: no-drive, action: block, description: "No files to Drive", applications: [google-drive], activities: [upload]}`)
 	ev, err := (&Example{Request: "POST https://www.googleapis.com/upload/drive/v3/files"}).event()

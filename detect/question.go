@@ -58,6 +58,13 @@ func (r *rule) fitsPlace(q *question) bool {
 		(len(r.applications) == 0 || slices.ContainsFunc(r.applications, q.isIn))
 }
 
+// mayBeAt tells whether the rule can fit a request to the host.
+func (r *rule) mayBeAt(host string) bool {
+	at := func(p target.Pattern) bool { return p.FitsHost(host) }
+	return (len(r.patterns) == 0 || slices.ContainsFunc(r.patterns, at)) &&
+		(len(r.applications) == 0 || slices.ContainsFunc(r.applications, func(a *application) bool { return slices.ContainsFunc(a.patterns, at) }))
+}
+
 func (r *rule) fitsActivity(q *question) bool {
 	if r.activities == 0 && r.Direction == "" {
 		return true

@@ -105,6 +105,7 @@ type Conn struct {
 	GapBytes        uint64   `json:"gap_bytes,omitempty" doc:"Payload that was never seen, both directions"`
 	PlaintextBytes  uint64   `json:"plaintext_bytes,omitempty" doc:"Plaintext that was inspected, both directions"`
 	Protocols       []string `json:"protocols,omitempty" doc:"Application protocols, from the outside in"`
+	Asked           string   `json:"asked,omitempty" doc:"Name or address that the client asked the gateway for, as a proxy"`
 	Transactions    uint64   `json:"transactions,omitempty" doc:"Events that it gave"`
 }
 

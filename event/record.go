@@ -58,7 +58,7 @@ func (e *Event) Record() *Record {
 		r.ConnID, r.CommunityID, r.Proto = c.ID, c.Tuple.CommunityID(), c.Tuple.Proto.String()
 		r.Client, r.Server, r.Interface = c.Tuple.Client, c.Tuple.Server, c.Interface
 		r.TLS, r.Process, r.Local, r.Container, r.Policy = c.TLS, c.Process, c.Local, c.Container, c.Policy
-		if c.TLS != nil {
+		if r.Reason = c.Decryption.Reason; c.TLS != nil {
 			r.Decryption = c.Decryption
 		}
 	}

@@ -7,8 +7,11 @@ import (
 )
 
 // CommunityID returns the flow hash, version 1 with seed 0, by which other tools know the same conversation
-// (github.com/corelight/community-id-spec). It is the same for both directions.
+// (github.com/corelight/community-id-spec). It is the same for both directions, and empty where an address is not known.
 func (t Tuple) CommunityID() string {
+	if !t.Client.IP.IsValid() || !t.Server.IP.IsValid() {
+		return ""
+	}
 	a, b := t.Client, t.Server
 	if c := a.IP.Unmap().Compare(b.IP.Unmap()); c > 0 || c == 0 && a.Port > b.Port {
 		a, b = b, a

@@ -146,8 +146,11 @@ type Conn struct {
 	// TLS is nil until a TLS handshake was seen. A source replaces it by a new value, it never changes one that it has set:
 	// so events may keep the pointer.
 	TLS *TLS
-	// Decryption says whether the plaintext of a TLS connection was had. Valid iff TLS is not nil.
+	// Decryption says whether the plaintext of a TLS connection was had. Valid iff TLS is not nil, but for a Reason alone: nobody was
+	// connected to, for that reason.
 	Decryption Decryption
+	// Asked is whom the client has asked a proxy for: a name or an address; empty without a proxy.
+	Asked string
 	// Process is the local program, nil where the source cannot know it. Set once.
 	Process *Process
 	// Local is which side Process is. Valid iff Process is not nil.
@@ -157,6 +160,8 @@ type Conn struct {
 	// Policy is what was decided about the connection. Nil where nothing was to be decided; else the gateway replaces it by a new value, and
 	// never changes one that it has set.
 	Policy *Policy
+	// RefusesQUIC says that the two cannot speak QUIC with one another, since whoever forwards this conversation refuses that.
+	RefusesQUIC bool
 	// Told says that another vantage point of the same machine tells of the connection as a whole: here only its transactions count.
 	Told bool
 }

@@ -105,6 +105,8 @@ const (
 	OverCapacity      Reason = "over_capacity"      // as many connections as may be were looked into already
 	Pinned            Reason = "pinned"             // the client accepts no certificate but the server's own
 	EncryptedHello    Reason = "ech_required"       // the client tries again without encrypting its ClientHello
+	Guarded           Reason = "guarded"            // nobody was connected to: the gateway connects to no such address
+	Unreachable       Reason = "unreachable"        // nobody was connected to: the server's name or address leads to nobody
 )
 
 // Policy is what the gateway decided about a connection, and by which rules.

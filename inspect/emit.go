@@ -63,6 +63,6 @@ func (s *stream) emitConn() {
 		PacketsToServer: c.Wire[flow.ToServer].Packets, PacketsToClient: c.Wire[flow.ToClient].Packets,
 		BytesToServer: c.Wire[flow.ToServer].Bytes, BytesToClient: c.Wire[flow.ToClient].Bytes,
 		GapBytes:       c.Wire[flow.ToServer].Gaps + c.Wire[flow.ToClient].Gaps,
-		PlaintextBytes: s.plaintext, Protocols: s.protocols, Transactions: s.events,
+		PlaintextBytes: s.plaintext, Protocols: s.protocols, Asked: c.Asked, Transactions: s.events,
 	})
 }

@@ -28,6 +28,21 @@ type line struct {
 
 // Edit takes what was said in a direction, and returns what of it is forwarded.
 func (s *stream) Edit(dir flow.Direction, at time.Time, b []byte) source.Edit {
+	if !s.conn.RefusesQUIC {
+		return s.decide(dir, at, b)
+	}
+	if s.noQUIC == nil {
+		s.noQUIC = newNoQUIC(s)
+	}
+	if dir == flow.ToServer {
+		return s.decide(dir, at, b)
+	}
+	s.noQUIC.lines.Forget()
+	return s.noQUIC.edit(s.decide(dir, at, b), len(b))
+}
+
+// decide has the rules decide what is forwarded.
+func (s *stream) decide(dir flow.Direction, at time.Time, b []byte) source.Edit {
 	if s.plaintext == 0 && s.line == nil && s.blocks() {
 		s.line = &line{stream: s, streams: newStreams(), told: map[uint64][]string{}}
 		s.out.Judge = s.line

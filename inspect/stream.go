@@ -30,7 +30,8 @@ type stream struct {
 	announced *expectation // a connection that this one has announced
 	expected  *expectation // this connection, as another has announced it
 
-	line *line // what decides on forwarding; nil: everything is
+	line   *line   // what decides on forwarding; nil: everything is
+	noQUIC *noQUIC // what takes announcements out of what is forwarded; nil: they stay
 
 	at        time.Time
 	deadline  time.Time // of the current call's decompression; zero until asked for

@@ -50,12 +50,17 @@ func (s *streams) Judged() uint32 { return s.last }
 // Verdict is what was decided about a stream.
 func (s *streams) Verdict(id uint32) flow.Verdict { return s.verdicts[id] }
 
+// Over forgets a stream.
+func (s *streams) Over(id uint32) {
+	delete(s.answers, id)
+	delete(s.verdicts, id)
+}
+
 // Answer is the page in HTTP/2.
 func (s *streams) Answer(id uint32) (lines [][2]string, body []byte) {
 	lines = [][2]string{{":status", "403"}}
 	b := s.answers[id]
-	delete(s.answers, id)
-	delete(s.verdicts, id)
+	s.Over(id)
 	if b == nil {
 		return lines, nil
 	}

@@ -74,6 +74,9 @@ type Output struct {
 	Limits Limits
 	// Judge is told of requests while they can still be kept from the server. Nil: nobody judges. Protocol.Requests says who tells it.
 	Judge Judge
+	// Line is told of each field line in a server's heads in HTTP/1, end included, as soon as it is whole, and of how many of the bytes of
+	// Parse begin with it; it is valid until Line returns. Nil: nobody wants to know.
+	Line func(line []byte, last int)
 	// Memory is what the parser takes bytes from that it holds between calls beyond what Limits.Header allows; package content
 	// does so for bodies. All of it is given back at the end of End. Nil: without a bound.
 	Memory *Memory

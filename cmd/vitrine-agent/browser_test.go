@@ -375,6 +375,43 @@ func (w *web) serveQUIC(t *testing.T) {
 	})
 }
 
+// TestChromiumAnnouncedQUIC has Chromium ask a site again and again that announces HTTP/3 with each answer, and does not speak it. Without the
+// gateway Chromium tries; with it, it never hears of it.
+func TestChromiumAnnouncedQUIC(t *testing.T) {
+	w := newWeb(t)
+	w.ech = nil
+	w.handle(t, w.listen(t, siteIP+":443"), &tls.Config{NextProtos: []string{"http/1.1"}}, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Connection", "close") // so that there is a choice each time
+		if page(rw, r); r.URL.Path != "/again" {
+			fmt.Fprint(rw, `<script>for (let i = 0; i < 5; i++) { let x = new XMLHttpRequest(); x.open("GET", "/again", false); x.send() }</script>`)
+		}
+	}))
+	visit := func(path string) (tried bool) {
+		t.Helper()
+		before := w.refusals(t)
+		if got := w.browser(t).open(t, "https://"+siteName+path); !strings.HasPrefix(got, "proto=HTTP/1.1") {
+			t.Errorf("%s: %q", path, got)
+		}
+		return w.refusals(t) != before
+	}
+	if !visit("/before") {
+		t.Error("without the gateway it has not tried QUIC")
+	}
+	g := w.start(t)
+	if visit("/seen") {
+		t.Error("with the gateway it has tried QUIC")
+	}
+	told := 0
+	for _, r := range records(t, g.end(t)) {
+		if r.Kind == event.KindHTTP && r.HTTP.URL == "/again" && slices.Contains(r.HTTP.Response.Headers, `Alt-Svc: h3=":443"; ma=86400`) {
+			told++
+		}
+	}
+	if told != 5 {
+		t.Errorf("%d of 5 requests were told, with what the site announced", told)
+	}
+}
+
 // refusals is how often the client's machine was told by ICMP that it does not reach somebody.
 func (w *web) refusals(t *testing.T) string {
 	t.Helper()

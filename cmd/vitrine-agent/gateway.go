@@ -114,7 +114,9 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	for _, a := range parts.all {
 		assembly.Remind(log, a, time.Now())
 	}
-	g, err := parts.Open(ctx, assembly.Options{KeyLog: parts.export.keys()}, log)
+	judge := parts.judge()
+	blocks := func(policy, host string) bool { return judge.Load().BlocksAt(policy, host) }
+	g, err := parts.Open(ctx, assembly.Options{KeyLog: parts.export.keys(), Blocks: blocks}, log)
 	if err != nil {
 		return stats, err
 	}
@@ -124,7 +126,6 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	group := run.New(ctx)
 	w.stop = group.Stop
 	events := newSpill(w)
-	judge := parts.judge()
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
 		Origin: w.origin(), Emit: events.emit, Log: log,

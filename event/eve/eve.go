@@ -99,6 +99,8 @@ func (e *Encoder) line(r *event.Record) *line {
 	}
 	if r.Client.IP.IsValid() {
 		l.SrcIP, l.SrcPort = r.Client.IP.String(), r.Client.Port
+	}
+	if r.Server.IP.IsValid() {
 		l.DestIP, l.DestPort = r.Server.IP.String(), r.Server.Port
 	}
 	e.body(l, r)

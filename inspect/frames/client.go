@@ -15,12 +15,12 @@ const (
 	maxOpen    = 10_000    // streams that are remembered
 )
 
-// state is that of a stream of which nothing is forwarded any more.
-type state uint8
+// ends says which sides of a stream have ended it.
+type ends uint8
 
 const (
-	pinged state = 1 << iota // the client was told, and asked to say when it has read that
-	over                     // the client sends no more of it, or was told to
+	byClient ends = 1 << iota
+	byServer
 )
 
 // pingMark begins the PINGs that are neither peer's.
@@ -33,8 +33,10 @@ type Judge interface {
 	// Verdict is about a stream that is no higher than that.
 	Verdict(stream uint32) flow.Verdict
 	// Answer is what the client is told of a stream that was dropped before any of it was forwarded: lower-case field lines, with
-	// ":status" first, and a body.
+	// ":status" first, and a body. Nothing more is asked about it.
 	Answer(stream uint32) (lines [][2]string, body []byte)
+	// Over says that a stream of which something was forwarded is over: nothing more is asked about it.
+	Over(stream uint32)
 }
 
 // Client edits what a client sends.
@@ -49,23 +51,23 @@ type Client struct {
 	current frame  // the frame whose payload is passing
 	left    int    // bytes of that still to come
 	begun   bool   // some of it was forwarded
+	gone    bool   // nothing of it is
 
 	table    *table
-	anew     bool // header blocks are written anew: the server's table is no longer the client's
-	told     bool // the server was told that its table is not used
 	last     uint32
-	open     map[uint32]bool  // forwarded streams whose client's side is open
-	dropped  map[uint32]state // streams of which nothing is forwarded any more
-	waits    uint32           // the stream whose verdict everything from its beginning on waits for
-	queue    []byte           // all that
-	swallows int              // bytes of DATA that the server will never count
+	open     map[uint32]ends // streams that were forwarded, until both sides have ended them
+	strict   bool            // a stream was dropped: of one that is not open, nothing is forwarded
+	pinged   map[uint32]bool // dropped ones whose clients have not answered a PING yet, and whether they send no more
+	waits    uint32          // the stream whose verdict everything from its beginning on waits for
+	queue    []byte          // all that
+	swallows int             // bytes of DATA that the server will never count
 	out      []byte
 }
 
 // NewClient returns an editor for what comes from the first byte of a connection on.
 func NewClient(server *Server, judge Judge) *Client {
-	c := &Client{judge: judge, server: server, table: newTable(), open: map[uint32]bool{}, dropped: map[uint32]state{}}
-	server.closed = func(stream uint32) { delete(c.open, stream) }
+	c := &Client{judge: judge, server: server, table: newTable(), open: map[uint32]ends{}, pinged: map[uint32]bool{}}
+	server.ended = c.ends
 	return c
 }
 
@@ -99,11 +101,11 @@ func (c *Client) Held() int { return len(c.part) + len(c.block) + len(c.queue) }
 
 // cut ends a stream that the server knows, on both sides.
 func (c *Client) cut(id uint32) {
-	if c.isDropped(id) {
+	if !c.isOpen(id) {
 		return
 	}
-	c.dropped[id] = over
-	delete(c.open, id)
+	c.strict = true
+	c.ends(id, byClient|byServer)
 	c.out = appendReset(c.out, id, cancel)
 	c.server.reset(id, cancel)
 }
@@ -128,8 +130,9 @@ func (c *Client) step(b []byte) (int, error) {
 		return 0, err
 	}
 	if f.typ == data || f.typ > continuation {
+		err := c.begin(f, c.part)
 		c.part = c.part[:0]
-		return n, c.begin(f)
+		return n, err
 	}
 	m := min(len(b)-n, headerSize+f.length-len(c.part))
 	c.part = append(c.part, b[n:n+m]...)
@@ -157,24 +160,25 @@ func (c *Client) allowed(f frame) error {
 	switch {
 	case inBlock != (f.typ == continuation), inBlock && f.stream != c.first.stream, f.typ == push,
 		(f.typ == headers || f.typ == data) && f.stream%2 == 0, f.typ == window && f.length != 4, f.typ == resetStream && f.length != 4,
+		(f.typ == settings || f.typ == ping || f.typ == goAway) && f.stream != 0, (f.typ == resetStream || f.typ == window) && f.stream%2 == 1 && f.stream > c.last,
 		f.typ <= continuation && f.typ != data && f.length > maxControl && f.typ != headers && f.typ != continuation:
 		return errFrame
 	case f.length+len(c.block) > maxBlock && f.typ != data && f.typ <= continuation:
 		return errBlock
-	case len(c.open)+len(c.dropped) > maxOpen:
+	case len(c.open)+len(c.pinged) > maxOpen:
 		return errTooMany
 	}
 	return nil
 }
 
-// begin takes the header of a frame whose payload passes as it comes.
-func (c *Client) begin(f frame) error {
+// begin takes the header of a frame whose payload passes as it comes, read and as it was sent.
+func (c *Client) begin(f frame, sent []byte) error {
 	if f.typ == data && f.stream > c.last {
 		return errFrame // of a stream that was never opened
 	}
-	c.current, c.left, c.begun = f, f.length, false
-	c.put(f.append(nil))
-	c.ended()
+	c.current, c.left, c.begun, c.gone = f, f.length, false, f.typ == data && c.strict && !c.isOpen(f.stream)
+	c.put(sent)
+	c.endData()
 	return nil
 }
 
@@ -187,24 +191,24 @@ func (c *Client) pass(b []byte) (int, error) {
 	if c.left -= n; c.put(b[:n]) {
 		c.swallows += n
 	}
-	c.ended()
+	c.endData()
 	return n, nil
 }
 
 // drops tells whether nothing of the current frame is forwarded.
 func (c *Client) drops() bool {
-	id := c.current.stream
-	return c.current.typ == data && (c.isDropped(id) || c.judge.Verdict(id) == flow.Drop)
+	return c.gone || c.current.typ == data && c.judge.Verdict(c.current.stream) == flow.Drop
 }
 
-func (c *Client) isDropped(id uint32) bool {
-	_, ok := c.dropped[id]
+func (c *Client) isOpen(id uint32) bool {
+	_, ok := c.open[id]
 	return ok
 }
 
 // put forwards or swallows bytes of the current frame.
 func (c *Client) put(b []byte) (swallowed bool) {
 	if c.drops() {
+		c.gone = true
 		c.cut(c.current.stream)
 		return true
 	}
@@ -217,33 +221,41 @@ func (c *Client) put(b []byte) (swallowed bool) {
 // the client has read what it was told before. Only then it is asked to send no more: some forget the answer of a stream that is reset.
 func (c *Client) acknowledged(payload []byte) bool {
 	id := binary.BigEndian.Uint32(payload[4:])
-	if string(payload[:4]) != pingMark || c.dropped[id]&pinged == 0 {
+	over, ok := c.pinged[id]
+	if string(payload[:4]) != pingMark || !ok {
 		return false
 	}
-	if c.dropped[id]&over == 0 {
+	if !over {
 		c.server.reset(id, noError)
 	}
-	c.dropped[id] = over
+	delete(c.pinged, id)
 	return true
 }
 
-// ended notes the end of a stream's client's side.
-func (c *Client) ended() {
+// endData notes the end of a stream's client's side.
+func (c *Client) endData() {
 	if c.left == 0 && c.current.typ == data && c.current.has(endStream) {
-		c.end(c.current.stream)
+		c.ends(c.current.stream, byClient)
 	}
 }
 
-// end notes that the client sends no more of a stream.
-func (c *Client) end(id uint32) {
-	delete(c.open, id)
-	if c.isDropped(id) {
-		c.dropped[id] |= over
+// ends notes that sides send no more of a stream.
+func (c *Client) ends(id uint32, by ends) {
+	if _, ok := c.pinged[id]; ok && by&byClient != 0 {
+		c.pinged[id] = true
+	}
+	if !c.isOpen(id) {
+		return
+	}
+	if c.open[id] |= by; c.open[id] == byClient|byServer {
+		delete(c.open, id)
+		c.judge.Over(id)
 	}
 }
 
 // whole takes a frame that is no DATA.
 func (c *Client) whole(f frame, b []byte) error {
+	known := !c.strict || c.isOpen(f.stream)
 	switch f.typ {
 	case headers, continuation:
 		return c.piece(f, b)
@@ -251,17 +263,17 @@ func (c *Client) whole(f frame, b []byte) error {
 		c.server.settings(f, b[headerSize:])
 	case window:
 		if f.stream == 0 {
-			c.out = c.server.widen(c.out, binary.BigEndian.Uint32(b[headerSize:])&^(1<<31))
+			c.out = c.server.widen(c.out, b, binary.BigEndian.Uint32(b[headerSize:])&^(1<<31))
 			return nil
 		}
 	case resetStream:
-		c.end(f.stream)
+		c.ends(f.stream, byClient|byServer)
 	case ping:
 		if f.has(ack) && f.length == 8 && c.acknowledged(b[headerSize:]) {
 			return nil
 		}
 	}
-	if f.stream == 0 || f.stream%2 == 0 || f.stream <= c.last && !c.isDropped(f.stream) || f.stream > c.last && f.typ == priority {
+	if f.stream == 0 || f.stream%2 == 0 || f.stream <= c.last && known || f.typ == priority {
 		c.out = append(c.out, b...)
 	}
 	return nil
@@ -289,17 +301,10 @@ func (c *Client) piece(f frame, b []byte) error {
 		return err
 	}
 	err = c.request(func(b []byte) []byte {
-		if !c.anew {
+		if !c.table.anew {
 			return append(b, c.block...)
 		}
-		var text []byte
-		if !c.told {
-			c.told, text = true, append(text, 0x20) // a table of size 0: what the server has in its own is never referred to again
-		}
-		for _, f := range fields {
-			text = appendField(text, f)
-		}
-		return appendBlock(b, c.first, before, text)
+		return c.table.write(b, c.first, before, fields)
 	})
 	c.block = c.block[:0]
 	return err
@@ -313,19 +318,22 @@ func (c *Client) request(write func([]byte) []byte) error {
 	switch {
 	case fresh && id > c.judge.Judged():
 		return errUnjudged
-	case c.isDropped(id), !fresh && !c.open[id]: // whatever else it is, the server would not take it
-		if c.anew = true; c.first.has(endStream) {
-			c.end(id)
+	case !fresh && (!c.isOpen(id) || c.open[id]&byClient != 0): // whatever else it is, the server would not take it
+		if c.table.anew = true; c.first.has(endStream) {
+			c.ends(id, byClient)
 		}
 		return nil
 	case c.judge.Verdict(id) == flow.Drop:
-		c.anew = true
+		c.table.anew = true
 		c.refuse(id, fresh)
 		return nil
 	}
 	c.out = write(c.out)
-	if c.open[id] = true; c.first.has(endStream) {
-		c.end(id)
+	if fresh {
+		c.open[id] = 0
+	}
+	if c.first.has(endStream) {
+		c.ends(id, byClient)
 	}
 	return nil
 }
@@ -336,16 +344,15 @@ func (c *Client) refuse(id uint32, fresh bool) {
 		c.cut(id)
 		return
 	}
+	c.strict = true
 	lines, body := c.judge.Answer(id)
-	if c.server.answer(id, lines, body); c.first.has(endStream) {
-		c.dropped[id] = over
-		return
+	if c.server.answer(id, lines, body); !c.first.has(endStream) {
+		c.pinged[id] = false
+		c.server.ping(id)
 	}
-	c.dropped[id] = pinged
-	c.server.ping(id)
 }
 
-// unwrap takes the frames of a header block apart: what of the first one's payload is its priority, and the block.
+// unwrap takes the frames of a header block apart: what of the first one's payload comes before the block, and the block.
 func unwrap(b []byte) (before, block []byte, ok bool) {
 	f := frameOf(b)
 	payload := b[headerSize : headerSize+f.length]
@@ -356,12 +363,17 @@ func unwrap(b []byte) (before, block []byte, ok bool) {
 		}
 		payload = payload[1 : len(payload)-int(payload[0])]
 	}
-	if f.has(prioritised) {
-		if len(payload) < 5 {
-			return nil, nil, false
-		}
-		before, payload = payload[:5], payload[5:]
+	n := 0
+	switch {
+	case f.typ == push:
+		n = 4 // the promised stream
+	case f.has(prioritised):
+		n = 5
 	}
+	if len(payload) < n {
+		return nil, nil, false
+	}
+	before, payload = payload[:n], payload[n:]
 	block = slices.Clone(payload)
 	for len(rest) > 0 {
 		n := frameOf(rest).length

@@ -20,8 +20,9 @@ const (
 	priority     = 0x2
 	resetStream  = 0x3
 	settings     = 0x4
-	ping         = 0x6
 	push         = 0x5
+	ping         = 0x6
+	goAway       = 0x7
 	window       = 0x8
 	continuation = 0x9
 

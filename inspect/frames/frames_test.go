@@ -24,6 +24,8 @@ func (v verdicts) Answer(id uint32) ([][2]string, []byte) {
 	return [][2]string{{":status", "403"}, {"content-type", "text/plain"}}, []byte(fmt.Sprint("blocked ", id))
 }
 
+func (v verdicts) Over(id uint32) { delete(v, id) }
+
 // peer writes frames.
 type peer struct {
 	bytes.Buffer
@@ -227,10 +229,10 @@ func TestWindow(t *testing.T) {
 	if s.debt != 10 || s.window != 65_525 {
 		t.Errorf("debt %d, window %d", s.debt, s.window)
 	}
-	if got := s.widen(nil, 4); len(got) > 0 || s.debt != 6 {
+	if got := s.widen(nil, nil, 4); len(got) > 0 || s.debt != 6 {
 		t.Errorf("forwarded %x, debt %d", got, s.debt)
 	}
-	if got := read(t, s.widen(nil, 100)); len(got) != 1 || got[0] != "0 WINDOW 94" {
+	if got := read(t, s.widen(nil, nil, 100)); len(got) != 1 || got[0] != "0 WINDOW 94" {
 		t.Errorf("forwarded %q", got)
 	}
 	s.window, s.pending = 100, nil
@@ -290,6 +292,57 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestManyDropped remembers no more of a connection than what is open in it, however much of it was dropped: at once, or once the server had
+// begun to read; and it forwards nothing of a stream that it has forgotten.
+func TestManyDropped(t *testing.T) {
+	v := verdicts{}
+	server := NewServer()
+	c := NewClient(server, v)
+	say := func(b []byte) []byte {
+		t.Helper()
+		out, err := c.Edit(b)
+		must(t, err)
+		return out
+	}
+	say([]byte(preface))
+	client, origin := newPeer(), newPeer()
+	must(t, origin.WriteSettings())
+	server.Edit(origin.Bytes(), func([]byte) {})
+	for id := uint32(1); id < 4*maxOpen; id += 2 {
+		client.Reset()
+		origin.Reset()
+		answered, late := id > 1 && id%4 == 1, id%12 == 3
+		if v[id] = flow.Drop; answered || late {
+			v[id] = flow.Pass
+		}
+		client.request(t, id, id%3 == 0 && !late, "/x")
+		say(client.Bytes())
+		client.Reset()
+		if answered {
+			origin.headers(t, id, true, ":status=200")
+			server.Edit(origin.Bytes(), func([]byte) {})
+		}
+		if late {
+			v[id] = flow.Drop
+		}
+		must(t, client.WriteData(id, true, []byte("more")))
+		must(t, client.WritePing(true, [8]byte{'v', 't', 'r', 'n', byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
+		out := say(client.Bytes())
+		if told := server.Edit(nil, func([]byte) {}); !answered && len(told) == 0 {
+			t.Fatalf("the client was told nothing of %d", id)
+		}
+		client.Reset()
+		must(t, client.WriteData(id, true, []byte("secret")))
+		must(t, client.WriteWindowUpdate(id, 1))
+		if out = append(slices.Clone(out), say(client.Bytes())...); bytes.Contains(out, []byte("secret")) || !answered && bytes.Contains(out, []byte("more")) {
+			t.Fatalf("of %d was forwarded %q", id, out)
+		}
+	}
+	if len(c.open)+len(c.pinged) > 0 {
+		t.Errorf("%d streams are open, %d PINGs not answered", len(c.open), len(c.pinged))
+	}
+}
+
 // TestRefused are bytes after which nobody can tell what a server would make of the rest.
 func TestRefused(t *testing.T) {
 	header := func(n int, typ, flags byte, id uint32, payload string) string {
@@ -308,6 +361,8 @@ func TestRefused(t *testing.T) {
 		"endless block":        preface + header(maxBlock+1, headers, 0, 1, ""),
 		"long control":         preface + header(maxControl+1, settings, 0, 0, ""),
 		"references to much":   preface + header(4096+4, headers, 0, 1, "\x40\x01a\x7f\xa1\x1e"+strings.Repeat("v", 4000)+strings.Repeat("\xbe", 94)) + header(200, continuation, endHeaders, 1, strings.Repeat("\xbe", 200)),
+		"settings of a stream": preface + header(0, settings, 0, 1, ""),
+		"end of no stream":     preface + header(4, resetStream, 0, 1, "\x00\x00\x00\x08"),
 		"window of odd length": preface + header(3, window, 0, 0, "123"),
 	} {
 		if out, err := NewClient(NewServer(), verdicts{}).Edit([]byte(b)); err == nil {
@@ -319,6 +374,7 @@ func TestRefused(t *testing.T) {
 // FuzzClient checks that nothing that is dropped is forwarded, and that what is not stays as it is.
 func FuzzClient(f *testing.F) {
 	f.Add(conversation(f), uint16(7), uint8(2))
+	f.Add([]byte("00000\xda000"), uint16(5), uint8(0)) // a reserved bit is set
 	f.Fuzz(func(t *testing.T, b []byte, piece uint16, drop uint8) {
 		if !bytes.HasPrefix(b, []byte(preface)) {
 			b = append([]byte(preface), b...)
@@ -339,7 +395,7 @@ func FuzzClient(f *testing.F) {
 			got = append(got, out...)
 			rest = rest[n:]
 		}
-		if drop == 0 && !c.anew && !bytes.HasPrefix(b, got) && server.debt == 0 {
+		if drop == 0 && !c.table.anew && !bytes.HasPrefix(b, got) && server.debt == 0 {
 			t.Errorf("nothing is dropped, but bytes have changed")
 		}
 		if c.Held() > maxBlock+maxControl+2*headerSize+len(b) {

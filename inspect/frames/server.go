@@ -15,15 +15,15 @@ type Server struct {
 	inBlock bool   // a header block goes on in the next frame
 	begun   bool   // the server's first frame was seen
 	pending []byte
-	window  int64               // bytes of DATA that the client takes on all streams
-	initial int64               // on a new stream
-	closed  func(stream uint32) // is told of streams that the server resets
-	debt    int64               // of those, what answers have used, and the server does not know of
+	window  int64                        // bytes of DATA that the client takes on all streams
+	initial int64                        // on a new stream
+	ended   func(stream uint32, by ends) // is told of streams that the server ends or resets
+	debt    int64                        // of those, what answers have used, and the server does not know of
 }
 
 // NewServer returns an editor for what comes from the first byte of a connection on.
 func NewServer() *Server {
-	return &Server{window: 65_535, initial: 65_535, closed: func(uint32) {}}
+	return &Server{window: 65_535, initial: 65_535, ended: func(uint32, ends) {}}
 }
 
 // spare is how much more than an answer the client must take for that to have a body.
@@ -39,12 +39,15 @@ func (s *Server) settings(f frame, b []byte) {
 	}
 }
 
-// widen takes a WINDOW_UPDATE of the connection, and appends what of it the server may use.
-func (s *Server) widen(b []byte, n uint32) []byte {
+// widen takes a WINDOW_UPDATE of the connection, by n, and appends what of it the server may use.
+func (s *Server) widen(b, sent []byte, n uint32) []byte {
 	s.window += int64(n)
 	used := min(s.debt, int64(n))
 	s.debt -= used
-	if int64(n) == used && n > 0 {
+	switch used {
+	case 0:
+		return append(b, sent...)
+	case int64(n):
 		return b
 	}
 	return appendWindow(b, 0, int(int64(n)-used))
@@ -133,7 +136,10 @@ func (s *Server) step(b []byte) int {
 	case data:
 		s.window -= int64(f.length)
 	case resetStream:
-		s.closed(f.stream)
+		s.ended(f.stream, byClient|byServer)
+	}
+	if (f.typ == headers || f.typ == data) && f.has(endStream) {
+		s.ended(f.stream, byServer)
 	}
 	return n
 }

@@ -62,6 +62,8 @@ func host(r *event.Record) string {
 		return r.HTTP.Host
 	case r.WebSocket != nil && r.WebSocket.Host != "":
 		return r.WebSocket.Host
+	case r.Conn != nil && r.Conn.Asked != "":
+		return r.Conn.Asked
 	case r.Server.IP.IsValid():
 		return r.Server.String()
 	}

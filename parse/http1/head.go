@@ -135,8 +135,11 @@ func (h *head) response(line []byte) bool {
 // headers reads a field line of the head.
 func (p *parser) headers(s *side, b []byte) (int, bool) {
 	n, last := p.field(s, b)
-	if last {
+	switch {
+	case last:
 		p.frame(s)
+	case n > 0 && s.dir == flow.ToClient && p.out.Line != nil:
+		p.out.Line(b[:n], int(s.offered-s.at))
 	}
 	return n, n > 0
 }

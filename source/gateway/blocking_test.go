@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/all"
+	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -47,7 +49,7 @@ func judging(t testing.TB, rules string) *world {
 		Origin: event.Origin{Vantage: event.Gateway}, Detect: judge, Contact: "help@example.com",
 		Emit: func(e *event.Event) { <-ready; w.tell(e) },
 	})
-	w = newWorld(t, options{rules: inspectAll(policy.Cases{}), sink: sink})
+	w = newWorld(t, options{rules: inspectAll(policy.Cases{}), sink: sink, config: func(c *gateway.Config) { c.Blocks = engine.BlocksAt }})
 	close(ready)
 	return w
 }
@@ -251,6 +253,40 @@ func TestOtherStreamsGoOn(t *testing.T) {
 	}
 	if n := w.Stats(); n.Open != 1 {
 		t.Errorf("%d connections are open, want 1", n.Open)
+	}
+}
+
+// TestManyBlocked has one connection outlast more blocked requests than may be open in it at once.
+func TestManyBlocked(t *testing.T) {
+	w := judging(t, uploadRules)
+	u := startUploads(t, w, "http2; keepalive_requests 10;") // which do not count: it gets none of them
+	var made atomic.Int32
+	tr := &http.Transport{
+		Proxy:           http.ProxyURL(&url.URL{Scheme: "http", Host: w.proxy}),
+		TLSClientConfig: &tls.Config{RootCAs: w.private.pool(), ServerName: "localhost"}, ForceAttemptHTTP2: true,
+		OnProxyConnectResponse: func(context.Context, *url.URL, *http.Request, *http.Response) error {
+			made.Add(1)
+			return nil
+		},
+	}
+	defer tr.CloseIdleConnections()
+	client := &http.Client{Transport: tr}
+	for i := range 10_500 {
+		method, path, body := "GET", "/private/a", io.Reader(nil)
+		if i%2 == 1 {
+			method, path, body = "PUT", "/files/a", strings.NewReader("confidential")
+		}
+		req, err := http.NewRequest(method, "https://localhost:"+port(u.address)+path, body)
+		check(t, err)
+		resp, err := client.Do(req)
+		if err != nil || resp.StatusCode != http.StatusForbidden {
+			t.Fatalf("request %d: %v, %v", i, resp, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if n := made.Load(); n != 1 {
+		t.Errorf("it took %d connections", n)
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"syscall"
 	"testing"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
@@ -224,6 +226,19 @@ func TestBlockedNameIsNotAskedFor(t *testing.T) {
 	}
 	if s := w.Stats(); s.Blocked != 3 || s.Unreachable != 1 {
 		t.Errorf("counted %+v", s)
+	}
+	told := map[string]string{}
+	for range 4 {
+		r := w.await(t, "a refusal", func(r *event.Record) bool { return r.Kind == event.KindConn })
+		if told[r.Conn.Asked] = string(r.Reason); r.Policy != nil {
+			told[r.Conn.Asked] += " " + r.Policy.Rule
+		}
+		if r.Server != (flow.Endpoint{Port: 443}) {
+			t.Errorf("told of %s at %v", r.Conn.Asked, r.Server)
+		}
+	}
+	if want := map[string]string{"www.evil.invalid": "blocked_by_policy evil", "WWW.Evil.Invalid.": "blocked_by_policy evil", "good.invalid": "unreachable"}; !maps.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 

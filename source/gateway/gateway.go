@@ -37,6 +37,9 @@ type Config struct {
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
 	Pins  *pin.Table    // which clients accept no certificate but a server's own; nil: one that begins empty
 	Hold  Hold
+	// Blocks tells whether the Sink's verdicts may block something that is asked of a host, in connections of a policy, both by name; an empty
+	// host may be any. There, nothing that was learnt lets clients past the Sink. Nil: nothing is blocked.
+	Blocks func(policy, host string) bool
 	// Limits are what may be open at once. Beyond them, new connections are closed, or not looked into.
 	Limits admission.Limits
 	// Handshake is how long a client may take from its connection to the end of both handshakes.
@@ -109,6 +112,9 @@ func New(cfg Config, log *slog.Logger) (*Gateway, error) {
 	}
 	if cfg.Pins == nil {
 		cfg.Pins = pin.New(pin.Config{})
+	}
+	if cfg.Blocks == nil {
+		cfg.Blocks = func(_, _ string) bool { return false }
 	}
 	if cfg.Leg == nil {
 		cfg.Leg = func(flow.Tuple) {}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +119,22 @@ func TestRefusedRequests(t *testing.T) {
 	} {
 		if _, status := w.ask(t, "CONNECT "+target+" HTTP/1.1\r\nHost: x\r\n\r\n"); status != want {
 			t.Errorf("%s: %d, want %d", target, status, want)
+		}
+		r := w.await(t, "a refusal", func(r *event.Record) bool { return r.Kind == event.KindConn })
+		why, told := flow.Guarded, &flow.Policy{Action: flow.Block}
+		switch target {
+		case "203.0.113.9:443":
+			why, told = flow.BlockedByPolicy, &flow.Policy{ID: "all", Scope: "web", Rule: "net", Action: flow.Block}
+		case "no.such.name.invalid:443":
+			why, told = flow.Unreachable, nil
+		}
+		host, asked, err := net.SplitHostPort(target)
+		check(t, err)
+		if r.Conn.Asked != host || strconv.Itoa(int(r.Server.Port)) != asked || r.Decryption != (flow.Decryption{Reason: why}) || !reflect.DeepEqual(r.Policy, told) {
+			t.Errorf("%s: told %+v to %v, %+v, %+v", target, r.Conn, r.Server, r.Decryption, r.Policy)
+		}
+		if r.Server.IP.IsValid() != (why != flow.Unreachable) || (r.CommunityID != "") != r.Server.IP.IsValid() {
+			t.Errorf("%s: told of a server at %v, %q", target, r.Server, r.CommunityID)
 		}
 	}
 	if s := w.Stats(); s.Guarded != 4 || s.Blocked != 1 || s.Unreachable != 1 {

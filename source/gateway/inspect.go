@@ -69,6 +69,9 @@ func (s *session) shakeHands(ctx context.Context) handshakes {
 	case errors.Is(err, errAsked):
 		s.gateway.asking.Add(s.asker(), time.Now())
 		s.hangUp()
+		if s.staysWithout() {
+			return instead(flow.ClientCertificate, policy.Block)
+		}
 		return instead(flow.ClientCertificate, cases.ClientCertificate)
 	case says(err, disagreements...):
 		s.hangUp()
@@ -115,7 +118,7 @@ var errAsked = errors.New("the origin asks for a client certificate")
 
 // shakeWithOrigin speaks for the client: with a hello of the gateway's own that offers nothing that the client did not.
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
-	asked := false
+	asked, goesOn := false, false
 	c := tls.Client(s.server, &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
@@ -123,14 +126,15 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 		ClientSessionCache: s.gateway.sessions, KeyLogWriter: s.gateway.cfg.KeyLog,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
-			if s.later && s.decision.Cases.ClientCertificate != policy.Block {
-				return new(tls.Certificate), nil // there is none: most servers do without, and this connection can't be made anew
+			if s.decision.Cases.ClientCertificate != policy.Block && (s.later || s.staysWithout()) {
+				goesOn = true
+				return new(tls.Certificate), nil // there is none: most servers do without
 			}
 			return nil, errAsked
 		},
 	})
 	err := shake(c, s.server)
-	if asked && (err != nil || !s.later) {
+	if asked && (err != nil || !goesOn) {
 		return nil, errAsked
 	}
 	s.asked = asked
@@ -146,6 +150,18 @@ func shake(c *tls.Conn, w *wire.Conn) error {
 		err = sent
 	}
 	return err
+}
+
+// staysWithout tells whether the client must do without its certificate: to get through with it, it would have to get past rules that may
+// block.
+func (s *session) staysWithout() bool {
+	return s.decision.Cases.ClientCertificate == policy.Bypass && s.mayBlock()
+}
+
+// mayBlock tells whether verdicts may block what the client asks the server for.
+func (s *session) mayBlock() bool {
+	blocks := s.gateway.cfg.Blocks
+	return blocks(s.decision.ID, s.name()) || s.name() != s.request.Host && blocks(s.decision.ID, s.request.Host)
 }
 
 // insisted notes that the origin does not do without the client certificate that it has asked for.
@@ -237,9 +253,14 @@ func (s *session) pinned() pin.Server {
 	return pin.Server{Name: s.name(), Address: netip.AddrPortFrom(t.IP, t.Port)}
 }
 
-// isPinned tells whether the client accepts no certificate but the server's own.
+// isPinned tells whether the client accepts no certificate but the server's own. Where that would lead past rules that may block, only a person's
+// word counts.
 func (s *session) isPinned() bool {
-	return !s.otherName() && s.gateway.cfg.Pins.Pinned(s.conn.Tuple.Client.IP, s.pinned(), time.Now())
+	pins := s.gateway.cfg.Pins
+	if s.otherName() || !pins.Pinned(s.conn.Tuple.Client.IP, s.pinned(), time.Now()) {
+		return false
+	}
+	return s.decision.Cases.Pinned != policy.Bypass || pins.Approved(s.pinned()) || !s.mayBlock()
 }
 
 // otherName tells whether the client has asked the proxy for another name than the server. Then nothing is learnt of either, or it could

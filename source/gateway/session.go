@@ -80,20 +80,29 @@ func (s *session) run(ctx context.Context, sink source.Sink) {
 	s.carryOut(ctx)
 }
 
-// open connects to the origin and opens the Stream, if it can.
+// open connects to the origin, if it can, and begins to tell of it.
 func (s *session) open(ctx context.Context, sink source.Sink) bool {
 	if err := s.reach(ctx); err != nil {
-		s.gateway.log.Debug("origin not reached", "component", "gateway", "client", s.client.RemoteAddr(), "err", err)
-		_ = s.request.Answer(s.outcome(err))
+		if ctx.Err() == nil { // else it was not tried for long enough
+			s.refuse(sink, err)
+		}
 		return false
 	}
 	if err := s.request.Answer(front.Connected); err != nil {
 		return false
 	}
-	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: endpoint(s.server.RemoteAddr())}, s.start)
-	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
-	s.stream = editor(sink.Open(s.conn))
+	s.begin(sink, endpoint(s.server.RemoteAddr()))
 	return true
+}
+
+// begin begins to tell of the connection.
+func (s *session) begin(sink source.Sink, server flow.Endpoint) {
+	s.conn = flow.NewConn(s.gateway.cfg.Seed, flow.Tuple{Proto: flow.TCP, Client: endpoint(s.client.RemoteAddr()), Server: server}, s.start)
+	s.conn.Policy = &flow.Policy{Action: flow.Block} // until it is decided
+	if !s.request.Diverted {
+		s.conn.Asked = s.request.Host
+	}
+	s.stream = editor(sink.Open(s.conn))
 }
 
 // decide has the rules in force decide about the connection.
@@ -250,7 +259,7 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, "", cases.NotTLS)
 	case s.first.hello != nil && s.name() == "" && cases.NoName != policy.Inspect:
 		s.instead(ctx, flow.NoServerName, cases.NoName)
-	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()):
+	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()) && !s.staysWithout():
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
 	case s.first.hello != nil && cases.Pinned != policy.Inspect && s.isPinned():
 		s.instead(ctx, flow.Pinned, cases.Pinned)
@@ -316,7 +325,7 @@ func (s *session) tell(state flow.Decrypted, why flow.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.decision.Policy
-	s.conn.Policy = &p
+	s.conn.Policy, s.conn.RefusesQUIC = &p, s.decision.RefusesQUIC
 	if s.first.hello == nil && !s.first.broken {
 		return
 	}

@@ -79,13 +79,14 @@ func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
 	for _, f := range orders.Faults {
 		deps.Log.Error("a policy is not in force", "err", f)
 	}
-	a, err := parts.Open(ctx, assembly.Options{Never: deps.Never, Leg: deps.Leg}, deps.Log)
+	r := &Role{log: deps.Log}
+	blocks := func(policy, host string) bool { return r.engine.Load().BlocksAt(policy, host) }
+	r.assembly, err = parts.Open(ctx, assembly.Options{Never: deps.Never, Leg: deps.Leg, Blocks: blocks}, deps.Log)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose other places with gateway.listen, --connect and --socks5", err)
 	}
-	r := &Role{assembly: a, log: deps.Log}
 	if err := r.Apply(orders); err != nil {
-		return nil, fmt.Errorf("put the gateway's rules in force: %w", errors.Join(err, a.Close()))
+		return nil, fmt.Errorf("put the gateway's rules in force: %w", errors.Join(err, r.assembly.Close()))
 	}
 	return r, nil
 }

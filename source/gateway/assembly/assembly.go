@@ -45,9 +45,10 @@ type Orders struct {
 
 // Options are what a program decides, not its configuration.
 type Options struct {
-	Never  []netip.AddrPort // where the gateway must not connect to, whatever the configuration allows
-	KeyLog io.Writer        // gets the session keys of both sides; nil: nobody does
-	Leg    func(flow.Tuple) // as in gateway.Config
+	Never  []netip.AddrPort               // where the gateway must not connect to, whatever the configuration allows
+	KeyLog io.Writer                      // gets the session keys of both sides; nil: nobody does
+	Leg    func(flow.Tuple)               // as in gateway.Config
+	Blocks func(policy, host string) bool // likewise
 }
 
 // Open opens the front ends; from then on, clients wait for Run. Until Enforce, everything will be handed on as it is.
@@ -68,7 +69,7 @@ func (p *Parts) Open(ctx context.Context, o Options, log *slog.Logger) (*Assembl
 	a.Gateway, err = gateway.New(gateway.Config{
 		Listeners: a.listeners, Rules: none, Judge: judge, Guard: guard, Pins: p.pins.table,
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
-		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: o.KeyLog, Leg: o.Leg,
+		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: o.KeyLog, Leg: o.Leg, Blocks: o.Blocks,
 	}, log)
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

@@ -158,6 +158,14 @@ func (t *Table) Pinned(from netip.Addr, to Server, now time.Time) bool {
 	return now.Before(e.until) || i >= 0 && now.Before(e.refusing[i].until)
 }
 
+// Approved tells whether a person has approved that the server is bypassed.
+func (t *Table) Approved(s Server) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.decided[s.normal().id()]
+	return e != nil && e.state == Approved
+}
+
 // Accept notes that the client has used a connection under the gateway's certificate.
 func (t *Table) Accept(from netip.Addr, to Server, now time.Time) {
 	id := to.normal().id()

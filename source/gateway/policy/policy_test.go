@@ -80,7 +80,7 @@ func TestDecide(t *testing.T) {
 	}
 	d := table.Decide(policy.Conn{Client: netip.MustParseAddrPort("10.9.9.8:2000"), Server: netip.MustParseAddrPort("192.0.2.9:443")})
 	want := policy.Decision{
-		Policy: flow.Policy{ID: "office", Scope: "web", Action: flow.Inspect}, Authority: "second",
+		Policy: flow.Policy{ID: "office", Scope: "web", Action: flow.Inspect}, Authority: "second", RefusesQUIC: true,
 		Cases: policy.Cases{BadCertificate: policy.Mirror, ClientCertificate: policy.Bypass, Unsupported: policy.Bypass, NoName: policy.Block, Pinned: policy.Bypass, NotTLS: policy.Bypass, OverCapacity: policy.Bypass},
 	}
 	if diff := cmp.Diff(want, d); diff != "" {

@@ -108,8 +108,9 @@ type Conn struct {
 // Decision is what is done with a connection, and by whose word.
 type Decision struct {
 	flow.Policy
-	Authority string
-	Cases     Cases // valid iff Action is flow.Inspect
+	Authority   string
+	Cases       Cases // valid iff Action is flow.Inspect
+	RefusesQUIC bool  // likewise
 }
 
 // Decide finds the policy of a connection. What is in no scope is bypassed, without a rule's id.
@@ -117,7 +118,7 @@ func (t *Table) Decide(c Conn) Decision {
 	server := c.Server.Addr().Unmap()
 	d := Decision{Policy: flow.Policy{Action: flow.Bypass}}
 	if p, s := t.find(c, server); p != nil {
-		d.ID, d.Scope, d.Authority, d.Cases, d.Action = p.ID, s.ID, p.Authority, p.Cases, flow.Inspect
+		d.ID, d.Scope, d.Authority, d.Cases, d.Action, d.RefusesQUIC = p.ID, s.ID, p.Authority, p.Cases, flow.Inspect, !s.AllowQUIC
 	}
 	name := strings.TrimSuffix(strings.ToLower(c.Name), ".")
 	if id := t.block.find(name, server); id != "" {

@@ -1181,6 +1181,8 @@ export interface components {
             to: number;
         };
         Conn: {
+            /** @description Name or address that the client asked the gateway for, as a proxy */
+            asked?: string;
             /**
              * Format: int64
              * @description Payload from the server

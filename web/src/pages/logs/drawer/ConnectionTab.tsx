@@ -96,6 +96,7 @@ function Counters({ conn }: { conn: NonNullable<Record["conn"]> }) {
           value={conn.bytes_to_client ?? 0}
           shown={both(conn.packets_to_client, conn.bytes_to_client)}
         />
+        <Fact name={t("fact.asked")} value={conn.asked} field="conn.asked" mono />
         <Fact name={t("fact.plaintext")} value={conn.plaintext_bytes} shown={bytes(conn.plaintext_bytes ?? 0)} />
         <Fact name={t("fact.gaps")} value={conn.gap_bytes} shown={bytes(conn.gap_bytes ?? 0)} />
         <Fact name={t("fact.protocols")} value={conn.protocols?.join(" › ")} />
