@@ -113,6 +113,8 @@ type Policy struct {
 	Scope  string `json:"scope,omitempty" doc:"Id of the scope in the policy"`
 	Rule   string `json:"rule,omitempty" doc:"Id of the bypass or block rule that decided"`
 	Action Action `json:"action,omitempty" enum:"inspect,bypass,block" doc:"What was done with the connection"`
+	// Identity is one that the gateway's configuration lets the client use.
+	Identity string `json:"identity,omitempty" doc:"Id of the identity of the gateway's that was shown to the server, which had asked for a client certificate"`
 }
 
 // Action is what the gateway does with a connection.

@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -35,8 +36,10 @@ type Config struct {
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
-	Pins  *pin.Table    // which clients accept no certificate but a server's own; nil: one that begins empty
-	Hold  Hold
+	// Identities are shown to origins that ask for a client certificate, in place of clients that may use them; nil: there are none.
+	Identities *identity.Set
+	Pins       *pin.Table // which clients accept no certificate but a server's own; nil: one that begins empty
+	Hold       Hold
 	// Limits are what may be open at once. Beyond them, new connections are closed, or not looked into.
 	Limits admission.Limits
 	// Handshake is how long a client may take from its connection to the end of both handshakes.

@@ -233,7 +233,7 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, "", cases.NotTLS)
 	case s.first.hello != nil && s.name() == "" && cases.NoName != policy.Inspect:
 		s.instead(ctx, flow.NoServerName, cases.NoName)
-	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()):
+	case s.first.hello != nil && s.asks():
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
 	case s.first.hello != nil && cases.Pinned != policy.Inspect && s.isPinned():
 		s.instead(ctx, flow.Pinned, cases.Pinned)
