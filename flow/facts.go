@@ -7,6 +7,7 @@ type TLS struct {
 	Version        string       `json:"version,omitempty" doc:"Negotiated TLS version" example:"TLS 1.3"`
 	Cipher         string       `json:"cipher,omitempty" doc:"Negotiated cipher suite, IANA name" example:"TLS_AES_128_GCM_SHA256"`
 	SNI            string       `json:"sni,omitempty" store:"sought" doc:"Server name that the client asked for"`
+	OuterSNI       string       `json:"outer_sni,omitempty" doc:"Server name outside of an encrypted ClientHello that the gateway has opened"`
 	ALPN           string       `json:"alpn,omitempty" doc:"Negotiated application protocol" example:"h2"`
 	ClientALPNs    []string     `json:"client_alpns,omitempty" doc:"Application protocols that the client offered"`
 	JA3            string       `json:"ja3,omitempty" doc:"JA3 fingerprint of the ClientHello, MD5"`

@@ -20,6 +20,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/ech"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
@@ -38,6 +39,7 @@ type Config struct {
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
 	// Identities are shown to origins that ask for a client certificate, in place of clients that may use them; nil: there are none.
 	Identities *identity.Set
+	ECH        *ech.Keys  // open ClientHellos that are encrypted to the gateway; nil: there are none
 	Pins       *pin.Table // which clients accept no certificate but a server's own; nil: one that begins empty
 	Hold       Hold
 	// Limits are what may be open at once. Beyond them, new connections are closed, or not looked into.

@@ -203,6 +203,7 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 	g, leaf := s.gateway, server.PeerCertificates[0]
 	cfg := &tls.Config{
 		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
+		EncryptedClientHelloKeys: g.cfg.ECH.TLS(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.leaf(leaf, keyType(s.first.hello, server.Version))
 		},
@@ -227,6 +228,33 @@ func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certif
 		return nil, fmt.Errorf("no authority %q any more", s.decision.Authority)
 	}
 	return m.Leaf(like, s.facts.Fault, t)
+}
+
+// disclose has a client that has encrypted its hello to the gateway come again: in the open, where its connection is to be handed on, since the
+// origin could not read it; or by the key that the gateway has now. It believes that once the name outside has shown a certificate.
+func (s *session) disclose() {
+	s.tell(flow.DecryptedNo, flow.EncryptedHello)
+	face, err := s.gateway.cfg.ECH.Face(time.Now())
+	if err != nil {
+		s.fail(flow.ClientFailed, err)
+		return
+	}
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.leaf(face, keyType(s.first.hello, tls.VersionTLS13))
+		},
+	}
+	if s.hidden == forgotten {
+		cfg.EncryptedClientHelloKeys = s.gateway.cfg.ECH.TLS()
+	}
+	c := tls.Server(front.Prefixed(s.client, s.takeFirst()), cfg)
+	if err = c.Handshake(); err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !says(err, reluctance) {
+		s.fail(refusal(err), err)
+	}
 }
 
 // refusal is the reason of a handshake that failed at the client's side.
