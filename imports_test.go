@@ -29,6 +29,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"rules/...", ""}, // data
 	{"source/gateway/policy", "flow rules/categories"},
 	{"source/gateway/wire", "decrypt/handshake"},                                                 // the shape of records
+	{"source/gateway/identity", "source/gateway/policy source/gateway/authority"},                // composes them
 	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
 	{"source/gateway/...", "flow"},                                                               // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},

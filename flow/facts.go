@@ -7,6 +7,7 @@ type TLS struct {
 	Version        string       `json:"version,omitempty" doc:"Negotiated TLS version" example:"TLS 1.3"`
 	Cipher         string       `json:"cipher,omitempty" doc:"Negotiated cipher suite, IANA name" example:"TLS_AES_128_GCM_SHA256"`
 	SNI            string       `json:"sni,omitempty" store:"sought" doc:"Server name that the client asked for"`
+	OuterSNI       string       `json:"outer_sni,omitempty" doc:"Server name outside of an encrypted ClientHello that the gateway has opened"`
 	ALPN           string       `json:"alpn,omitempty" doc:"Negotiated application protocol" example:"h2"`
 	ClientALPNs    []string     `json:"client_alpns,omitempty" doc:"Application protocols that the client offered"`
 	JA3            string       `json:"ja3,omitempty" doc:"JA3 fingerprint of the ClientHello, MD5"`
@@ -115,6 +116,8 @@ type Policy struct {
 	Scope  string `json:"scope,omitempty" doc:"Id of the scope in the policy"`
 	Rule   string `json:"rule,omitempty" doc:"Id of the bypass or block rule that decided"`
 	Action Action `json:"action,omitempty" enum:"inspect,bypass,block" doc:"What was done with the connection"`
+	// Identity is one that the gateway's configuration lets the client use.
+	Identity string `json:"identity,omitempty" doc:"Id of the identity of the gateway's that was shown to the server, which had asked for a client certificate"`
 }
 
 // Action is what the gateway does with a connection.

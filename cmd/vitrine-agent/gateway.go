@@ -198,7 +198,11 @@ func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now
 		if a.Trial() {
 			kind = "trial authority"
 		}
-		fmt.Fprintf(out, "%s %s, valid until %s (%d days)\n", kind, terminal.Escape(a.String()), a.Expires().Format(time.DateOnly), int(a.Expires().Sub(now)/(24*time.Hour)))
+		fmt.Fprintf(out, "%s %s, valid until %s (%d days)\n", kind, terminal.Escape(a.String()), a.Expires().Format(time.DateOnly), daysLeft(a.Expires(), now))
+	}
+	for _, i := range parts.Identities.All {
+		fmt.Fprintf(out, "identity %s, %s, valid until %s (%d days): for %s, used by %s\n", i.ID, terminal.Escape(i.Subject()), i.Expires().Format(time.DateOnly), daysLeft(i.Expires(), now),
+			strings.Join(i.Names, ", "), joined(i.Sources))
 	}
 	for _, p := range cfg.Rules.Policies {
 		state := "enabled"
@@ -214,6 +218,16 @@ func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now
 	_, err := fmt.Fprintf(out, "quota: %d of %d used, %d left; %d block and %d bypass rules\nthe configuration is valid\n",
 		used, policy.MaxQuota, policy.MaxQuota-used, len(cfg.Rules.Block), len(cfg.Rules.Bypass))
 	return err
+}
+
+func daysLeft(end, now time.Time) int { return int(end.Sub(now) / (24 * time.Hour)) }
+
+func joined(list []policy.Addresses) string {
+	var texts []string
+	for _, a := range list {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, ", ")
 }
 
 // printGatewayStats tells what was done with connections, and why.

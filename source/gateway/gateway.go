@@ -20,7 +20,9 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/ech"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -35,8 +37,11 @@ type Config struct {
 	Mints map[string]*authority.Mint
 	Judge *origin.Judge
 	Guard *origin.Guard // New adds the listeners to those whom it never connects to: a gateway must not be its own client
-	Pins  *pin.Table    // which clients accept no certificate but a server's own; nil: one that begins empty
-	Hold  Hold
+	// Identities are shown to origins that ask for a client certificate, in place of clients that may use them; nil: there are none.
+	Identities *identity.Set
+	ECH        *ech.Keys  // open ClientHellos that are encrypted to the gateway; nil: there are none
+	Pins       *pin.Table // which clients accept no certificate but a server's own; nil: one that begins empty
+	Hold       Hold
 	// Blocks tells whether the Sink's verdicts may block something that is asked of a host, in connections of a policy, both by name; an empty
 	// host may be any. There, nothing that was learnt lets clients past the Sink. Nil: nothing is blocked.
 	Blocks func(policy, host string) bool

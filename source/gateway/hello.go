@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/source/gateway/ech"
 )
 
 // maxHello bounds what is read of a client before its ClientHello is whole: the longest that crypto/tls takes, in the smallest
@@ -134,4 +137,46 @@ func (t *turn) giveUp() []byte {
 	b := t.first.buf[t.sent:]
 	t.sent = len(t.first.buf)
 	return b
+}
+
+// concealment is what a client has made of its ClientHello.
+type concealment uint8
+
+const (
+	plain     concealment = iota // nothing that is the gateway's business
+	opened                       // encrypted to the gateway: what it says is inside
+	forgotten                    // encrypted to a key that the gateway has no more, or never had, in its name
+)
+
+// uncover has the session go by the hello inside of the one that the client has sent, if it is encrypted to the gateway. JA3 and JA4 stay those
+// of the outer one: that is what others see, too.
+func (s *session) uncover() {
+	keys, outer := s.gateway.cfg.ECH, s.first.hello
+	s.hidden = plain
+	if keys == nil || !slices.Contains(outer.Extensions, ech.Extension) {
+		return
+	}
+	inner := keys.Open(s.first.buf)
+	switch {
+	case inner != nil:
+		s.hidden, s.first.hello = opened, helloOf(inner)
+		s.facts.SNI, s.facts.ClientALPNs, s.facts.OuterSNI = inner.ServerName, inner.SupportedProtos, outer.ServerName
+	case slices.Contains(keys.Names(), outer.ServerName):
+		s.hidden = forgotten
+	}
+}
+
+// helloOf returns what the session goes by.
+func helloOf(h *tls.ClientHelloInfo) *handshake.ClientHello {
+	hello := &handshake.ClientHello{
+		Version: tls.VersionTLS12, CipherSuites: h.CipherSuites, Extensions: h.Extensions, ServerName: h.ServerName, ALPN: h.SupportedProtos,
+		SupportedVersions: h.SupportedVersions, PointFormats: h.SupportedPoints,
+	}
+	for _, g := range h.SupportedCurves {
+		hello.Groups = append(hello.Groups, uint16(g))
+	}
+	for _, a := range h.SignatureSchemes {
+		hello.SignatureAlgorithms = append(hello.SignatureAlgorithms, uint16(a))
+	}
+	return hello
 }

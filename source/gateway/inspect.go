@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -67,7 +69,7 @@ func (s *session) shakeHands(ctx context.Context) handshakes {
 	server, err := s.shakeWithOrigin(offered)
 	switch {
 	case errors.Is(err, errAsked):
-		s.gateway.asking.Add(s.asker(), time.Now())
+		s.gateway.asking.Add(s.asker(false), time.Now())
 		s.hangUp()
 		if s.staysWithout() {
 			return instead(flow.ClientCertificate, policy.Block)
@@ -81,7 +83,9 @@ func (s *session) shakeHands(ctx context.Context) handshakes {
 		return handshakes{}
 	}
 	state := server.ConnectionState()
-	s.judge(&state)
+	if s.facts.Certificate == nil { // not judged in the handshake
+		s.judge(&state)
+	}
 	if s.facts.Fault != flow.NoFault && cases.BadCertificate == policy.Block {
 		return instead(flow.BadCertificate, policy.Block)
 	}
@@ -108,8 +112,19 @@ func (s *session) fail(why flow.Reason, err error) {
 }
 
 // asker is the origin, as others will ask for it.
-func (s *session) asker() origin.Asker {
-	return origin.Asker{Address: s.conn.Tuple.Server.String(), Name: s.name()}
+func (s *session) asker(late bool) origin.Asker {
+	return origin.Asker{Address: s.conn.Tuple.Server.String(), Name: s.name(), Late: late}
+}
+
+// asks tells whether the origin has asked lately for a client certificate that the gateway cannot show.
+func (s *session) asks() bool {
+	now, asking := time.Now(), &s.gateway.asking
+	return asking.Has(s.asker(true), now) || asking.Has(s.asker(false), now) && s.identity() == nil
+}
+
+// identity is what the gateway may show to the origin for the client, or nil.
+func (s *session) identity() *identity.Identity {
+	return s.gateway.cfg.Identities.Find(s.name(), s.conn.Tuple.Client.IP, time.Now())
 }
 
 // errAsked stops the handshake with an origin that wants a client certificate: only the client can prove that it has one, and only
@@ -118,13 +133,17 @@ var errAsked = errors.New("the origin asks for a client certificate")
 
 // shakeWithOrigin speaks for the client: with a hello of the gateway's own that offers nothing that the client did not.
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
-	asked, goesOn := false, false
+	asked, goesOn, use := false, false, identity.NewUse(s.identity(), s.judge, s.gateway.sessions)
 	c := tls.Client(s.server, &tls.Config{
 		ServerName:         s.facts.SNI,
 		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
 		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
-		ClientSessionCache: s.gateway.sessions, KeyLogWriter: s.gateway.cfg.KeyLog,
+		ClientSessionCache: use, KeyLogWriter: s.gateway.cfg.KeyLog,
+		VerifyConnection: use.Verify,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if own := use.Certificate(); own != nil {
+				return own, nil
+			}
 			asked = true
 			if s.decision.Cases.ClientCertificate != policy.Block && (s.later || s.staysWithout()) {
 				goesOn = true
@@ -134,10 +153,11 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 		},
 	})
 	err := shake(c, s.server)
-	if asked && (err != nil || !goesOn) {
+	if asked && (err != nil || !goesOn) || errors.Is(err, identity.ErrDistrusted) {
 		return nil, errAsked
 	}
-	s.asked = asked
+	s.asked, s.decision.Identity = asked, use.Shown()
+	s.tellIdentity(err)
 	return c, err
 }
 
@@ -164,18 +184,35 @@ func (s *session) mayBlock() bool {
 	return blocks(s.decision.ID, s.name()) || s.name() != s.request.Host && blocks(s.decision.ID, s.request.Host)
 }
 
-// insisted notes that the origin does not do without the client certificate that it has asked for.
+// tellIdentity logs that an identity of the gateway's was shown to the origin, if it was, and whether that has refused it.
+func (s *session) tellIdentity(err error) {
+	id, level, what := s.decision.Identity, slog.LevelInfo, "an identity was shown for a client"
+	if id == "" {
+		return
+	}
+	if err != nil {
+		level, what = slog.LevelWarn, "the origin refuses an identity"
+	}
+	s.gateway.log.Log(context.Background(), level, what, "component", "gateway", "identity", id, "client", s.client.RemoteAddr(), "server", s.conn.Tuple.Server, "name", s.name(), "policy", s.decision.ID, "err", err)
+}
+
+// insisted notes that the origin does not do without the client certificate that it has asked for, or not with the one that it was shown.
 func (s *session) insisted(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.asked && says(err, "remote error") && s.seen[flow.ToClient] == 0 {
-		s.gateway.asking.Add(s.asker(), time.Now())
+	switch {
+	case !says(err, "remote error") || s.seen[flow.ToClient] > 0:
+	case s.asked:
+		s.gateway.asking.Add(s.asker(false), time.Now())
 		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: flow.ClientCertificate}
+	case s.decision.Identity != "": // TLS 1.3 has no answer before
+		s.tellIdentity(err)
+		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: flow.OriginFailed}
 	}
 }
 
 // judge finds what is wrong with the origin's certificate, and notes what is known of it.
-func (s *session) judge(state *tls.ConnectionState) {
+func (s *session) judge(state *tls.ConnectionState) (good bool) {
 	leaf := state.PeerCertificates[0]
 	s.facts.Certificate = s.gateway.facts.Facts(leaf.Raw)
 	name := s.name()
@@ -183,6 +220,7 @@ func (s *session) judge(state *tls.ConnectionState) {
 		name = s.request.Host
 	}
 	s.facts.Fault = s.gateway.cfg.Judge.Judge(state.PeerCertificates, name, state.OCSPResponse, time.Now())
+	return s.facts.Fault == flow.NoFault
 }
 
 // shakeWithClient answers the client as the origin has answered: with its version, its application protocol, and a certificate that
@@ -191,6 +229,7 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 	g, leaf := s.gateway, server.PeerCertificates[0]
 	cfg := &tls.Config{
 		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
+		EncryptedClientHelloKeys: g.cfg.ECH.TLS(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.leaf(leaf, keyType(s.first.hello, server.Version))
 		},
@@ -216,6 +255,34 @@ func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certif
 		return nil, fmt.Errorf("no authority %q any more", s.decision.Authority)
 	}
 	return m.Leaf(like, s.facts.Fault, t)
+}
+
+// disclose has a client that has encrypted its hello to the gateway come again: in the open, where its connection is to be handed on, since the
+// origin could not read it; or by the key that the gateway has now. It believes that once the name outside has shown a certificate.
+func (s *session) disclose() {
+	s.tell(flow.DecryptedNo, flow.EncryptedHello)
+	face, err := s.gateway.cfg.ECH.Face(time.Now())
+	if err != nil {
+		s.fail(flow.ClientFailed, err)
+		return
+	}
+	cfg := &tls.Config{
+		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.leaf(face, keyType(s.first.hello, tls.VersionTLS13))
+		},
+	}
+	if s.hidden == forgotten {
+		cfg.EncryptedClientHelloKeys = s.gateway.cfg.ECH.TLS()
+	}
+	s.client.Unread(s.takeFirst())
+	c := tls.Server(s.client, cfg)
+	if err = shake(c, s.client); err == nil {
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !says(err, reluctance) {
+		s.fail(refusal(err), err)
+	}
 }
 
 // refusal is the reason of a handshake that failed at the client's side.

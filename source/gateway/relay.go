@@ -232,7 +232,7 @@ func (s *session) blocked() {
 func (s *session) askedLate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gateway.asking.Add(s.asker(), time.Now())
+	s.gateway.asking.Add(s.asker(true), time.Now())
 	s.conn.Decryption = flow.Decryption{State: flow.DecryptedPartial, Source: flow.FromInspection, Reason: flow.ClientCertificate}
 }
 

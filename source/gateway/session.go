@@ -25,6 +25,7 @@ type session struct {
 	forget  func() bool // undoes that the end of Run closes it; nil with it
 	first   helloReader // what the client said; later, from its ClientHello on
 	later   bool        // TLS has begun in the midst of the connection
+	hidden  concealment // where the client has encrypted its hello to the gateway
 	asked   bool        // the origin would have liked a client certificate, and got none
 
 	decision policy.Decision
@@ -162,6 +163,7 @@ func (s *session) listened(since time.Time) {
 	_ = s.client.SetDeadline(deadline)
 	if h := s.first.hello; h != nil {
 		s.facts = flow.TLS{SNI: h.ServerName, ClientALPNs: h.ALPN, JA3: h.JA3(), JA4: h.JA4(handshake.OverTCP)}
+		s.uncover()
 	}
 }
 
@@ -247,6 +249,8 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, flow.BlockedByPolicy, policy.Block)
 	case s.first.broken: // some server may read it, and the name in it may be a blocked one
 		s.instead(ctx, flow.Malformed, policy.Block)
+	case s.hidden == forgotten:
+		s.disclose()
 	case s.first.hello == nil && !s.first.not && (d.Action == flow.Inspect || s.gateway.rules.Load().BlocksNames()):
 		// who waits long enough must not get past the rules
 		s.tell(flow.DecryptedNo, "")
@@ -259,7 +263,7 @@ func (s *session) carryOut(ctx context.Context) {
 		s.instead(ctx, "", cases.NotTLS)
 	case s.first.hello != nil && s.name() == "" && cases.NoName != policy.Inspect:
 		s.instead(ctx, flow.NoServerName, cases.NoName)
-	case s.first.hello != nil && s.gateway.asking.Has(s.asker(), time.Now()) && !s.staysWithout():
+	case s.first.hello != nil && s.asks() && !s.staysWithout():
 		s.instead(ctx, flow.ClientCertificate, cases.ClientCertificate)
 	case s.first.hello != nil && cases.Pinned != policy.Inspect && s.isPinned():
 		s.instead(ctx, flow.Pinned, cases.Pinned)
@@ -310,6 +314,10 @@ func (s *session) instead(ctx context.Context, why flow.Reason, choice policy.Ch
 		return
 	}
 	s.decision.Action = flow.Bypass
+	if s.hidden == opened {
+		s.disclose()
+		return
+	}
 	s.tell(flow.DecryptedNo, why)
 	if s.server == nil {
 		if err := s.dial(ctx, s.conn.Tuple.Server.String()); err != nil {

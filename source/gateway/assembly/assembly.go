@@ -17,6 +17,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/divert"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/pin"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
@@ -28,6 +29,7 @@ type Assembly struct {
 	listeners []gateway.Listener
 	kinds     []string // of the listeners
 	pins      *keeper
+	own       *identity.Set
 	log       *slog.Logger
 
 	mu        sync.Mutex       // held while rules change
@@ -53,7 +55,7 @@ type Options struct {
 
 // Open opens the front ends; from then on, clients wait for Run. Until Enforce, everything will be handed on as it is.
 func (p *Parts) Open(ctx context.Context, o Options, log *slog.Logger) (*Assembly, error) {
-	a := &Assembly{pins: p.pins, log: log, mints: map[*authority.Authority]*authority.Mint{}}
+	a := &Assembly{pins: p.pins, own: p.Identities, log: log, mints: map[*authority.Authority]*authority.Mint{}}
 	if port := p.config.Listen.Transparent; port > 0 {
 		a.diverter = divert.New(port)
 	}
@@ -67,7 +69,7 @@ func (p *Parts) Open(ctx context.Context, o Options, log *slog.Logger) (*Assembl
 	c, guard := &p.config, &origin.Guard{Allow: p.allow, Never: o.Never}
 	judge := origin.NewOnline(p.roots, origin.Online{Guard: guard, Complete: c.Trust.Complete, Revocation: c.Trust.Revocation}, log)
 	a.Gateway, err = gateway.New(gateway.Config{
-		Listeners: a.listeners, Rules: none, Judge: judge, Guard: guard, Pins: p.pins.table,
+		Listeners: a.listeners, Rules: none, Judge: judge, Guard: guard, Pins: p.pins.table, Identities: p.Identities,
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
 		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: o.KeyLog, Leg: o.Leg, Blocks: o.Blocks,
 	}, log)
@@ -183,6 +185,7 @@ func (a *Assembly) Run(ctx context.Context, sink source.Sink) error {
 	defer all.Wait()
 	defer stop()
 	all.Go(func() { a.pins.keep(keeping, a.log) })
+	all.Go(func() { a.remind(keeping) })
 	err := a.Gateway.Run(ctx, sink)
 	return errors.Join(err, a.withdraw()) // only now: until then the rules in the kernel carry the resets of connections
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/origin"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	Limits Limits   `yaml:"limits"`
 	Hold   Hold     `yaml:"hold"`
 	Pins   Pins     `yaml:"pins"`
+	// Identities are the gateway's own.
+	Identities []identity.Config `yaml:"identities"`
 }
 
 // Listen is where clients connect.

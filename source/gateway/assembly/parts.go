@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
+	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 )
 
 // Parts are what a Config names, read and checked.
@@ -19,6 +20,8 @@ type Parts struct {
 	roots  *x509.CertPool
 	allow  []netip.Prefix
 	pins   *keeper
+	// Identities are the gateway's own.
+	Identities *identity.Set
 }
 
 // Read reads all that the configuration names. Files lie in the folder, unless their paths are absolute.
@@ -38,6 +41,9 @@ func (c *Config) Read(dir string) (*Parts, error) {
 		p.allow = append(p.allow, prefix.Masked())
 	}
 	if p.pins, err = openPins(&c.Pins, dir, time.Now()); err != nil {
+		return nil, err
+	}
+	if p.Identities, err = identity.Open(c.Identities, func(file string) string { return Beside(dir, file) }, time.Now()); err != nil {
 		return nil, err
 	}
 	p.roots, err = c.Trust.read(dir)

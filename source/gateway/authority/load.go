@@ -2,6 +2,8 @@ package authority
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -22,11 +24,21 @@ const maxFile = 1 << 20
 
 // Load reads an authority and checks it. A secret in a file that others than its owner can read is refused.
 func Load(f Files, now time.Time) (*Authority, error) {
+	chain, key, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	a, err := New(chain, key, now)
+	return a, named("authority", f.Certificate, err)
+}
+
+// read returns certificates and a key, whatever they are for.
+func (f Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	var passphrase Passphrase
 	if f.Passphrase != "" {
 		text, err := readSecret(f.Passphrase)
 		if err != nil {
-			return nil, fmt.Errorf("read passphrase: %w", err)
+			return nil, nil, fmt.Errorf("read passphrase: %w", err)
 		}
 		passphrase = Passphrase(bytes.TrimRight(text, "\r\n"))
 	}
@@ -34,26 +46,26 @@ func Load(f Files, now time.Time) (*Authority, error) {
 	case ".p12", ".pfx":
 		der, err := readSecret(f.Certificate)
 		if err != nil {
-			return nil, fmt.Errorf("read authority: %w", err)
+			return nil, nil, fmt.Errorf("read certificate: %w", err)
 		}
-		a, err := FromPKCS12(der, passphrase, now)
-		return a, named(f.Certificate, err)
+		chain, key, err := parsePKCS12(der, passphrase)
+		return chain, key, named("certificate", f.Certificate, err)
 	}
 	certificates, err := readFile(f.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("read authority: %w", err)
+		return nil, nil, fmt.Errorf("read certificate: %w", err)
 	}
-	key, err := readSecret(f.Key)
+	secret, err := readSecret(f.Key)
 	if err != nil {
-		return nil, fmt.Errorf("read the authority's key: %w", err)
+		return nil, nil, fmt.Errorf("read the certificate's key: %w", err)
 	}
-	a, err := FromPEM(certificates, key, passphrase, now)
-	return a, named(f.Certificate, err)
+	chain, key, err := parsePEM(certificates, secret, passphrase)
+	return chain, key, named("certificate", f.Certificate, err)
 }
 
-func named(file string, err error) error {
+func named(what, file string, err error) error {
 	if err != nil {
-		return fmt.Errorf("authority %s: %w", file, err)
+		return fmt.Errorf("%s %s: %w", what, file, err)
 	}
 	return nil
 }

@@ -15,33 +15,46 @@ import (
 
 // FromPEM reads certificates and a key, which may be encrypted, in PEM.
 func FromPEM(certificates, key []byte, p Passphrase, now time.Time) (*Authority, error) {
-	chain, err := ParseCertificates(certificates)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := parseKey(key, p)
+	chain, signer, err := parsePEM(certificates, key, p)
 	if err != nil {
 		return nil, err
 	}
 	return New(chain, signer, now)
 }
 
+func parsePEM(certificates, key []byte, p Passphrase) ([]*x509.Certificate, crypto.Signer, error) {
+	chain, err := ParseCertificates(certificates)
+	if err != nil {
+		return nil, nil, err
+	}
+	signer, err := parseKey(key, p)
+	return chain, signer, err
+}
+
 // FromPKCS12 reads certificates and a key in PKCS#12.
 func FromPKCS12(der []byte, p Passphrase, now time.Time) (*Authority, error) {
+	chain, signer, err := parsePKCS12(der, p)
+	if err != nil {
+		return nil, err
+	}
+	return New(chain, signer, now)
+}
+
+func parsePKCS12(der []byte, p Passphrase) ([]*x509.Certificate, crypto.Signer, error) {
 	key, first, rest, err := pkcs12.DecodeChain(der, string(p))
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && len(p) == 0:
-		return nil, errNoPassphrase
+		return nil, nil, errNoPassphrase
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return nil, errPassphrase
+		return nil, nil, errPassphrase
 	case err != nil:
-		return nil, fmt.Errorf("read PKCS#12: %w", explain(err, der))
+		return nil, nil, fmt.Errorf("read PKCS#12: %w", explain(err, der))
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("the key cannot sign (%T)", key)
+		return nil, nil, fmt.Errorf("the key cannot sign (%T)", key)
 	}
-	return New(append([]*x509.Certificate{first}, rest...), signer, now)
+	return append([]*x509.Certificate{first}, rest...), signer, nil
 }
 
 // ParseCertificates reads certificates in PEM, at most one more than an authority may have. Whatever else is there is passed over.

@@ -12,7 +12,10 @@ type Asking struct {
 }
 
 // Asker is an origin, by the address and by the name that it was asked for.
-type Asker struct{ Address, Name string }
+type Asker struct {
+	Address, Name string
+	Late          bool // it asks once it has read something, as the gateway cannot answer
+}
 
 const (
 	maxAskers = 10_000

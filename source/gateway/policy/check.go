@@ -162,7 +162,11 @@ func (e *Exception) validate() error {
 			return fmt.Errorf("there is no category %q: known are %s", c, strings.Join(categories.IDs(), ", "))
 		}
 	}
-	for _, n := range e.Names {
+	return checkNames(e.Names)
+}
+
+func checkNames(list []string) error {
+	for _, n := range list {
 		if !names.MatchString(strings.ToLower(n)) || len(n) > maxName {
 			return fmt.Errorf("%q is no name: write example.com for the name alone, *.example.com for all names below it, and xn--... for letters beyond ASCII", n)
 		}

@@ -38,7 +38,9 @@ func pair(t testing.TB) (*Conn, *net.TCPConn) {
 	return c, peer.(*net.TCPConn)
 }
 
-func record(n int) string { return string([]byte{23, 3, 3, byte(n >> 8), byte(n)}) + strings.Repeat("x", n) }
+func record(n int) string {
+	return string([]byte{23, 3, 3, byte(n >> 8), byte(n)}) + strings.Repeat("x", n)
+}
 
 func say(t *testing.T, to io.Writer, text string) {
 	t.Helper()

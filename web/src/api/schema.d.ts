@@ -2339,6 +2339,8 @@ export interface components {
             action?: "inspect" | "bypass" | "block";
             /** @description Id of the policy that the connection falls under; empty if it is under none */
             id?: string;
+            /** @description Id of the identity of the gateway's that was shown to the server, which had asked for a client certificate */
+            identity?: string;
             /** @description Id of the bypass or block rule that decided */
             rule?: string;
             /** @description Id of the scope in the policy */
