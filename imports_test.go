@@ -28,6 +28,7 @@ var allowed = []struct{ pkg, imports string }{
 
 	{"rules/...", ""}, // data
 	{"source/gateway/policy", "flow rules/categories"},
+	{"source/gateway/authority", "flow source/gateway/authority/token"},
 	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
 	{"source/gateway/...", "flow"},                                                               // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
