@@ -177,14 +177,14 @@ func (k *Key) login() (*session, error) {
 		return nil, err
 	}
 	if pin != "" && pin == k.refused {
-		return nil, fmt.Errorf("open the token of %s: it has refused this PIN, which is not tried again, since tokens lock themselves: correct the PIN, and see that the token is not locked", k.uri)
+		return nil, fmt.Errorf("%w of %s: %w: this one is not tried again, since tokens lock themselves: correct it, and see that the token is not locked", ErrOpen, k.uri, ErrPIN)
 	}
 	s, err := connect(k.uri, pin)
-	if errors.Is(err, errPIN) {
+	if errors.Is(err, ErrPIN) {
 		k.refused = pin
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the token of %s: %w", k.uri, err)
+		return nil, fmt.Errorf("%w of %s: %w", ErrOpen, k.uri, err)
 	}
 	if k.public == nil {
 		k.public = s.signer.Public()
@@ -196,8 +196,12 @@ func (k *Key) login() (*session, error) {
 	return s, nil
 }
 
-// errPIN is what a token says of a wrong or locked PIN.
-var errPIN = errors.New("the token refuses the PIN")
+var (
+	// ErrOpen begins what is wrong with a token, which may be there later.
+	ErrOpen = errors.New("open the token")
+	// ErrPIN is that the token refuses the PIN, or has locked it. Trying again makes it worse.
+	ErrPIN = errors.New("the token refuses the PIN")
+)
 
 func (k *Key) pin() (string, error) {
 	if k.uri.PINSource == "" {

@@ -28,7 +28,7 @@ func connect(u *URI, pin string) (*session, error) {
 	if code := pkcs11.Error(0); errors.As(err, &code) {
 		switch code {
 		case pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_EXPIRED, pkcs11.CKR_PIN_LOCKED:
-			return nil, fmt.Errorf("%w (%w)", errPIN, code)
+			return nil, fmt.Errorf("%w (%w)", ErrPIN, code)
 		}
 	}
 	if err != nil {

@@ -200,7 +200,7 @@ func TestRefusedPINIsNotTriedAgain(t *testing.T) {
 	t.Cleanup(k.Close)
 	_, err = k.Sign(nil, digest[:], crypto.SHA256)
 	checkError(t, err, "CKR_PIN_INCORRECT")
-	signsAgain(t, k, "which is not tried again")
+	signsAgain(t, k, "this one is not tried again")
 	pin = h.PIN
 	signsAgain(t, k, "")
 }
