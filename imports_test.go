@@ -68,7 +68,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
-	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/pin state"},
+	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
 	{"cmd/vitrine", "..."},
 }
 

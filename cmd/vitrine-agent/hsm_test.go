@@ -3,19 +3,13 @@
 package main_test
 
 import (
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
@@ -70,13 +64,7 @@ func selfSigned(t *testing.T, key token.Place, pin string) string {
 	k, err := token.Open(u, func(string) ([]byte, error) { return []byte(pin), nil })
 	check(t, err)
 	defer k.Close()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Kept in a token"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-		BasicConstraintsValid: true, IsCA: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
-	check(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return testkit.SelfSigned(t, k)
 }
 
 // buildWithModules builds the program as make build-hsm does.

@@ -4,22 +4,34 @@ import (
 	"encoding/pem"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 )
 
-// FromToken reads certificates in PEM, of an authority whose key lies in a token. The token has to be there, so that what is wrong shows
-// now; later it may go away and come back.
-func FromToken(certificates []byte, key token.Place, now time.Time) (*Authority, error) {
-	u, err := token.Parse(key)
+// FromToken reads certificates in PEM, of an authority whose key lies in a token, at a URI. The token has to be there, so that what is
+// wrong shows now; later it may go away and come back. The modules are all that may be loaded: their code runs within this program.
+func FromToken(certificates []byte, uri string, modules []string, now time.Time) (*Authority, error) {
+	u, err := parseURI(uri, modules)
 	if err != nil {
 		return nil, err
 	}
-	if u.PINSource != "" && !filepath.IsAbs(u.PINSource) {
+	return fromToken(certificates, u, now)
+}
+
+// parseURI reads a URI that lies beside no configuration.
+func parseURI(text string, modules []string) (*token.URI, error) {
+	u, err := token.Parse(token.Place(text))
+	switch {
+	case err != nil:
+		return nil, err
+	case !slices.Contains(modules, u.Module):
+		return nil, fmt.Errorf("the module %q of the key's URI is none of those that the configuration allows, which are %q", u.Module, modules)
+	case u.PINSource != "" && !filepath.IsAbs(u.PINSource):
 		return nil, fmt.Errorf("pin-source is %q: give the absolute path of the file", u.PINSource)
 	}
-	return fromToken(certificates, u, now)
+	return u, nil
 }
 
 func fromToken(certificates []byte, u *token.URI, now time.Time) (*Authority, error) {
@@ -41,8 +53,9 @@ func fromToken(certificates []byte, u *token.URI, now time.Time) (*Authority, er
 // sealedPlace names an encrypted URI in PEM.
 const sealedPlace = "ENCRYPTED KEY URI"
 
-// Unseal reads what Sealed wrote, with certificates in PEM, the one that signs first. A token need not be there.
-func Unseal(certificates, key []byte, p Passphrase, now time.Time) (*Authority, error) {
+// Unseal reads what Sealed wrote, with certificates in PEM, the one that signs first. A token need not be there. The modules are all that
+// may be loaded.
+func Unseal(certificates, key []byte, p Passphrase, modules []string, now time.Time) (*Authority, error) {
 	block, _ := pem.Decode(key)
 	if block == nil || block.Type != sealedPlace {
 		return FromPEM(certificates, key, p, now)
@@ -58,9 +71,12 @@ func Unseal(certificates, key []byte, p Passphrase, now time.Time) (*Authority, 
 	if err != nil {
 		return nil, err
 	}
-	u, err := token.Parse(token.Place(plain))
-	if err != nil {
+	if !token.Place(plain).IsURI() { // wrong padding is found in 255 of 256 cases only
 		return nil, errPassphrase
+	}
+	u, err := parseURI(string(plain), modules)
+	if err != nil {
+		return nil, err
 	}
 	return New(chain, u.Known(chain[0].PublicKey, readSecret), now)
 }
@@ -69,14 +85,6 @@ func Unseal(certificates, key []byte, p Passphrase, now time.Time) (*Authority, 
 func (a *Authority) inToken() (*token.Key, bool) {
 	k, ok := a.signer.(*token.Key)
 	return k, ok
-}
-
-// Module is the library that the authority's key needs, which lies in a token; or empty.
-func (a *Authority) Module() string {
-	if k, ok := a.inToken(); ok {
-		return k.URI().Module
-	}
-	return ""
 }
 
 // Check finds out whether the authority's key is there. It may take some seconds, where that lies in a token.

@@ -52,7 +52,7 @@ func TestKeysInTokens(t *testing.T) {
 		t.Run(tt.kind, func(t *testing.T) {
 			p, key := newKey(t, h, tt.kind, fmt.Sprintf("0%d", id+1))
 			i := issue(t, nil, key, same)
-			a, err := authority.FromToken(inPEM(i), p, now)
+			a, err := authority.FromToken(inPEM(i), string(p), []string{h.Module}, now)
 			checkError(t, err, tt.want)
 			if err != nil {
 				return
@@ -75,12 +75,14 @@ func TestTokensAreRefusedWithTheReason(t *testing.T) {
 	h := testkit.NewSoftHSM(t)
 	p, key := newKey(t, h, "EC:prime256v1", "01")
 	mine, other := inPEM(issue(t, nil, key, same)), inPEM(root(t))
-	_, err := authority.FromToken(other, p, now)
+	_, err := authority.FromToken(other, string(p), []string{h.Module}, now)
 	checkError(t, err, "the key belongs to none of the certificates")
-	_, err = authority.FromToken(inPEM(issue(t, nil, key, func(c *x509.Certificate) { c.IsCA = false })), p, now)
+	_, err = authority.FromToken(inPEM(issue(t, nil, key, func(c *x509.Certificate) { c.IsCA = false })), string(p), []string{h.Module}, now)
 	checkError(t, err, "is not that of an authority")
-	_, err = authority.FromToken(mine, place(h, "key-01", "pin"), now)
+	_, err = authority.FromToken(mine, string(place(h, "key-01", "pin")), []string{h.Module}, now)
 	checkError(t, err, "give the absolute path")
+	_, err = authority.FromToken(mine, string(p), []string{"/usr/lib/other.so"}, now)
+	checkError(t, err, `is none of those that the configuration allows, which are ["/usr/lib/other.so"]`)
 	dir := t.TempDir()
 	f := authority.Files{Dir: dir, Certificate: "ca.pem", Key: place(h, "key-01", "pin")}
 	write(t, dir, f.Certificate, mine, 0o644)
@@ -102,7 +104,7 @@ func TestPlaceOfKeyIsSealed(t *testing.T) {
 	h := testkit.NewSoftHSM(t)
 	_, key := newKey(t, h, "EC:prime256v1", "01")
 	i := issue(t, nil, key, same)
-	a, err := authority.FromToken(inPEM(i), token.Place(strings.Replace(string(place(h, "key-01", url.QueryEscape(h.PIN))), "pin-source", "pin-value", 1)), now)
+	a, err := authority.FromToken(inPEM(i), strings.Replace(string(place(h, "key-01", url.QueryEscape(h.PIN))), "pin-source", "pin-value", 1), []string{h.Module}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,18 +117,21 @@ func TestPlaceOfKeyIsSealed(t *testing.T) {
 	key.(*token.Key).Close()
 	_, err = authority.FromPEM(inPEM(i), sealed, passphrase, now) // what people import is no place of ours
 	checkError(t, err, "no private key")
-	_, err = authority.Unseal(inPEM(i), sealed, authority.Passphrase("donkey"), now)
+	_, err = authority.Unseal(inPEM(i), sealed, authority.Passphrase("donkey"), []string{h.Module}, now)
 	checkError(t, err, "the passphrase does not open the key")
 
+	_, err = authority.Unseal(inPEM(i), sealed, passphrase, nil, now)
+	checkError(t, err, "is none of those that the configuration allows")
+
 	h.TakeOut(t)
-	b, err := authority.Unseal(inPEM(i), sealed, passphrase, now)
+	b, err := authority.Unseal(inPEM(i), sealed, passphrase, []string{h.Module}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	checkError(t, b.Check(), "open the token of pkcs11:token=vitrine+test;object=key-01")
-	if b.Fault() == nil || b.Module() != h.Module || fmt.Sprintf("%v %#v", b, b) != b.String()+" "+b.String() {
-		t.Errorf("fault %v, module %q, printed as %#v", b.Fault(), b.Module(), b)
+	if b.Fault() == nil || fmt.Sprintf("%v %#v", b, b) != b.String()+" "+b.String() {
+		t.Errorf("fault %v, printed as %#v", b.Fault(), b)
 	}
 	h.PutBack(t)
 	m, err := authority.NewMint(b, authority.DefaultCache, now)
