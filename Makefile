@@ -19,8 +19,8 @@ GO_BUILD   = go build -trimpath -tags embedui -ldflags '-s -w -X main.version=$(
 CONSOLE   := $(shell find web/src web/public docs/*.md web/index.html web/package.json web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
 
 # What tests need beyond Go and Node.js: programs and the Debian packages that have them.
-PROGRAMS_FOR_TESTS := cpio gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles postfix dovecot swaks java keytool node tstclnt haproxy apache2 git firefox-esr nft
-PACKAGES_FOR_TESTS := cpio gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd postfix dovecot-imapd dovecot-pop3d swaks libnet-ssleay-perl libnss3-tools haproxy apache2-bin python3-requests python3-httpx python3-h2 default-jdk-headless python3-websockets python3-grpcio git firefox-esr nftables
+PROGRAMS_FOR_TESTS := cpio gcc tshark nginx curl openssl chromium ip zstd fc-match vsftpd lftp wget gnutls-cli python3 systemd-tmpfiles postfix dovecot swaks java keytool node tstclnt haproxy apache2 git firefox-esr nft softhsm2-util pkcs11-tool
+PACKAGES_FOR_TESTS := cpio gcc libc6-dev tshark nginx-light curl openssl chromium fontconfig fonts-noto-cjk fonts-noto-core iproute2 zstd ca-certificates vsftpd lftp wget gnutls-bin python3 systemd postfix dovecot-imapd dovecot-pop3d swaks libnet-ssleay-perl libnss3-tools haproxy apache2-bin python3-requests python3-httpx python3-h2 default-jdk-headless python3-websockets python3-grpcio git firefox-esr nftables softhsm2 opensc
 
 .PHONY: help
 help: ## Show this list
@@ -34,6 +34,12 @@ run: build ## Build, then run everything on this machine in the foreground
 build: need-build bin/libchdb.so web/dist/index.html ## Build all programs into bin/
 	@mkdir -p bin
 	for p in $(PROGRAMS); do $(GO_BUILD) -o bin/$$p ./cmd/$$p; done
+
+.PHONY: build-hsm
+build-hsm: need-build web/dist/index.html ## Build bin/vitrine-hsm and bin/vitrine-agent-hsm, which reach keys in PKCS#11 tokens; needs a C compiler
+	@.ci/packages gcc -- gcc libc6-dev
+	@mkdir -p bin
+	for p in vitrine vitrine-agent; do CGO_ENABLED=1 $(GO_BUILD) -tags embedui,netgo,osusergo -o bin/$$p-hsm ./cmd/$$p; done
 
 bin/libchdb.so: internal/chdb/fetch/main.go
 	@mkdir -p bin

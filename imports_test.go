@@ -28,8 +28,9 @@ var allowed = []struct{ pkg, imports string }{
 
 	{"rules/...", ""}, // data
 	{"source/gateway/policy", "flow rules/categories"},
-	{"source/gateway/wire", "decrypt/handshake"},                                                 // the shape of records
-	{"source/gateway/identity", "source/gateway/policy source/gateway/authority"},                // composes them
+	{"source/gateway/wire", "decrypt/handshake"},                                                                 // the shape of records
+	{"source/gateway/identity", "source/gateway/policy source/gateway/authority source/gateway/authority/token"}, // composes them
+	{"source/gateway/authority", "flow source/gateway/authority/token"},
 	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
 	{"source/gateway/...", "flow"},                                                               // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
@@ -70,7 +71,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
-	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/pin state"},
+	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
 	{"cmd/vitrine", "..."},
 }
 

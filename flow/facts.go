@@ -103,6 +103,7 @@ const (
 	OriginFailed      Reason = "origin_failed"      // the server ended the handshake
 	ClientRefused     Reason = "client_refused"     // the client does not accept the gateway's certificate
 	ClientFailed      Reason = "client_failed"      // the client ended the handshake for another reason
+	AuthorityFailed   Reason = "authority_failed"   // the gateway's authority could not sign a certificate for the client
 	OverCapacity      Reason = "over_capacity"      // as many connections as may be were looked into already
 	Pinned            Reason = "pinned"             // the client accepts no certificate but the server's own
 	EncryptedHello    Reason = "ech_required"       // the client tries again without encrypting its ClientHello

@@ -435,7 +435,7 @@ func TestLostSecret(t *testing.T) {
 	p := officePolicy("office")
 	p.Disabled = new(false)
 	admin.must(200, http.MethodPost, "/policies", p)
-	book, err := gateways.OpenBook(s.state, t.TempDir())
+	book, err := gateways.OpenBook(s.state, t.TempDir(), nil)
 	must(t, err)
 	s.srv.deps.Book = book
 	orders, err := book.Current(t.Context(), time.Now())

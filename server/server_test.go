@@ -144,7 +144,7 @@ func open(t testing.TB, change func(*Config, *Deps)) *site {
 		Roles:   func() []api.RoleOf { return []api.RoleOf{} }, Alarms: func() []api.Alarm { return []api.Alarm{} },
 		Metrics: telemetry.NewRegistry(),
 	}
-	deps.Book, err = gateways.OpenBook(db, dir)
+	deps.Book, err = gateways.OpenBook(db, dir, nil)
 	must(t, err)
 	if change != nil {
 		change(&cfg, &deps)

@@ -32,6 +32,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -83,6 +84,9 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 		return command.Usage(cmd, err)
 	}
 	parts, err := cfg.open(o.config, time.Now())
+	if errors.Is(err, token.ErrOpen) && !errors.Is(err, token.ErrPIN) { // as it is, another try may find the token
+		return err
+	}
 	if err != nil {
 		return command.Usage(cmd, err)
 	}

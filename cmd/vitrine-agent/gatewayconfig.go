@@ -9,6 +9,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -22,10 +23,10 @@ type gatewayConfig struct {
 }
 
 type authorityConfig struct {
-	Name        string `yaml:"name" doc:"by which policies choose it"`
-	Certificate string `yaml:"certificate" doc:"PEM file of the authority's certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
-	Key         string `yaml:"key" doc:"PEM file of the private key, which may be encrypted"`
-	Passphrase  string `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
+	Name        string      `yaml:"name" doc:"by which policies choose it"`
+	Certificate string      `yaml:"certificate" doc:"PEM file of the authority's certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
+	Key         token.Place `yaml:"key" doc:"PEM file of the private key, which may be encrypted; or the URI of one in a PKCS#11 token (RFC 7512)"`
+	Passphrase  string      `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
 }
 
 func defaultGatewayConfig() *gatewayConfig {
@@ -75,8 +76,7 @@ func (c *gatewayConfig) open(file string, now time.Time) (*gatewayParts, error) 
 }
 
 func (p *gatewayParts) addAuthority(c authorityConfig, dir string, now time.Time) error {
-	f := authority.Files{Certificate: assembly.Beside(dir, c.Certificate), Key: assembly.Beside(dir, c.Key), Passphrase: assembly.Beside(dir, c.Passphrase)}
-	a, err := authority.Load(f, now)
+	a, err := authority.Load(authority.Files{Certificate: c.Certificate, Key: c.Key, Passphrase: c.Passphrase, Dir: dir}, now)
 	if err != nil {
 		return err
 	}

@@ -238,7 +238,7 @@ func (m *machine) openState(ctx context.Context) (err error) {
 		return err
 	}
 	m.closeLater(m.state.Close)
-	m.book, err = gateways.OpenBook(m.state, m.cfg.Data)
+	m.book, err = gateways.OpenBook(m.state, m.cfg.Data, m.cfg.Gateway.Modules)
 	return err
 }
 

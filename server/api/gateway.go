@@ -65,11 +65,12 @@ type Authorities struct {
 	Authorities []Authority `json:"authorities"`
 }
 
-// NewAuthority is an authority to import: in PEM with its key, or in PKCS#12.
+// NewAuthority is an authority to import: in PEM with its key or where that lies, or in PKCS#12.
 type NewAuthority struct {
 	Name       string `json:"name" minLength:"1" maxLength:"64" doc:"By which policies choose it"`
 	PEM        string `json:"pem,omitempty" maxLength:"1048576" doc:"Its certificate, followed by those of its issuers, in PEM"`
 	KeyPEM     string `json:"key_pem,omitempty" maxLength:"1048576" doc:"Its key in PEM, which may be encrypted"`
+	KeyURI     string `json:"key_uri,omitempty" maxLength:"4096" doc:"Where its key lies in a PKCS#11 token (RFC 7512), with module-path and pin-source or pin-value, instead of the key"`
 	PKCS12     []byte `json:"pkcs12_base64,omitempty" doc:"Certificates and key in PKCS#12, in base64, instead of the two in PEM"`
 	Passphrase string `json:"passphrase,omitempty" maxLength:"1024" doc:"What opens the key"`
 }

@@ -40,7 +40,7 @@ func (g *Gateways) registerAuthorities(a huma.API) {
 	register(g, a, op("list-gateway-authorities", http.MethodGet, path, false, "List authorities",
 		"Returns the authorities that sign for the gateway, the oldest first."), g.listAuthorities)
 	register(g, a, op("import-gateway-authority", http.MethodPost, path, true, "Import an authority",
-		"Takes certificates and key in PEM or PKCS#12. What clients would not accept is refused with the reason: weak keys, other curves than P-256 and P-384, SM algorithms, "+
+		"Takes certificates and key in PEM or PKCS#12, or certificates and where the key lies in a PKCS#11 token. What clients would not accept is refused with the reason: weak keys, other curves than P-256 and P-384, SM algorithms, "+
 			"what is no authority, keys that do not belong to it, what has expired. The key is sealed, and never shown again.",
 		http.StatusConflict, http.StatusUnprocessableEntity), g.importAuthority)
 	register(g, a, op("make-gateway-trial", http.MethodPost, path+"/trial", true, "Make a trial authority",
@@ -142,14 +142,18 @@ func (g *Gateways) importAuthority(ctx context.Context, in *input[api.NewAuthori
 	b := &in.Body
 	var a *authority.Authority
 	var err error
-	if len(b.PKCS12) > 0 {
+	switch {
+	case len(b.PKCS12) > 0:
 		a, err = authority.FromPKCS12(b.PKCS12, authority.Passphrase(b.Passphrase), time.Now())
-	} else {
+	case b.KeyURI != "":
+		a, err = authority.FromToken([]byte(b.PEM), b.KeyURI, g.book.modules, time.Now())
+	default:
 		a, err = authority.FromPEM([]byte(b.PEM), []byte(b.KeyPEM), authority.Passphrase(b.Passphrase), time.Now())
 	}
 	if err != nil {
 		return nil, huma.Error422UnprocessableEntity("The authority was not taken: " + err.Error() + ".")
 	}
+	defer a.Close() // the book opens it anew
 	return g.add(ctx, "authority.import", b.Name, a)
 }
 

@@ -24,8 +24,9 @@ import (
 // Book is what people have decided about the gateway. It lies in the state, but for what opens the keys of authorities, which lies in a
 // file beside it: neither is of use without the other. It is safe for concurrent use.
 type Book struct {
-	db     *state.DB
-	secret authority.Passphrase
+	db      *state.DB
+	secret  authority.Passphrase
+	modules []string // PKCS#11 modules that may be loaded
 
 	mu     sync.Mutex
 	opened map[state.GatewayAuthority]*authority.Authority // opening a key is slow on purpose
@@ -38,8 +39,9 @@ type Book struct {
 // keyFile is what opens the keys of authorities.
 const keyFile = "gateway.key"
 
-// OpenBook opens the book whose state and secret are in the folder. It makes the secret if there is none.
-func OpenBook(db *state.DB, dir string) (*Book, error) {
+// OpenBook opens the book whose state and secret are in the folder. It makes the secret if there is none. Keys may lie in tokens that
+// are reached by one of the PKCS#11 modules.
+func OpenBook(db *state.DB, dir string, modules []string) (*Book, error) {
 	path := filepath.Join(dir, keyFile)
 	secret, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -52,7 +54,7 @@ func OpenBook(db *state.DB, dir string) (*Book, error) {
 	if secret = bytes.TrimSpace(secret); len(secret) == 0 {
 		return nil, fmt.Errorf("%s is empty: bring it back from a backup, or delete it and import the authorities anew", path)
 	}
-	return &Book{db: db, secret: secret, opened: map[state.GatewayAuthority]*authority.Authority{}}, nil
+	return &Book{db: db, secret: secret, modules: modules, opened: map[state.GatewayAuthority]*authority.Authority{}}, nil
 }
 
 // writeNew writes a secret and makes sure that it is there after a crash.
@@ -225,7 +227,7 @@ func (b *Book) open(s state.GatewayAuthority, now time.Time) (*authority.Authori
 	if a := b.opened[s]; a != nil && now.Before(a.Expires()) {
 		return a, nil
 	}
-	a, err := authority.FromPEM([]byte(s.Certificates), []byte(s.SealedKey), b.secret, now)
+	a, err := authority.Unseal([]byte(s.Certificates), []byte(s.SealedKey), b.secret, b.modules, now)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +235,7 @@ func (b *Book) open(s state.GatewayAuthority, now time.Time) (*authority.Authori
 	return a, nil
 }
 
-// add keeps an authority, its key sealed.
+// add keeps an authority, its key sealed, or where that is.
 func (b *Book) add(ctx context.Context, name string, a *authority.Authority, now time.Time) error {
 	key, err := a.Sealed(b.secret)
 	if err != nil {

@@ -32,7 +32,7 @@ func withIdentity(t testing.TB, members *identity) func(*gateway.Config) {
 	set, err := own.Open([]own.Config{{
 		Grant:       policy.Grant{ID: "member", Names: []string{"shop.example", "localhost"}, Sources: []policy.Addresses{{Prefix: netip.MustParsePrefix("127.0.0.1/32")}}},
 		Certificate: cert, Key: key,
-	}}, func(file string) string { return file }, time.Now())
+	}}, "", time.Now())
 	check(t, err)
 	return func(c *gateway.Config) { c.Identities = set }
 }

@@ -252,9 +252,13 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
 	m := (*s.gateway.mints.Load())[s.decision.Authority]
 	if m == nil {
-		return nil, fmt.Errorf("no authority %q any more", s.decision.Authority)
+		return nil, fmt.Errorf("%w: no authority %q any more", errLeaf, s.decision.Authority)
 	}
-	return m.Leaf(like, s.facts.Fault, t)
+	c, err := m.Leaf(like, s.facts.Fault, t)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errLeaf, err)
+	}
+	return c, nil
 }
 
 // disclose has a client that has encrypted its hello to the gateway come again: in the open, where its connection is to be handed on, since the
@@ -285,9 +289,14 @@ func (s *session) disclose() {
 	}
 }
 
+// errLeaf ends the handshake with the client, to whom nothing can be shown.
+var errLeaf = errors.New("make a certificate for the client")
+
 // refusal is the reason of a handshake that failed at the client's side.
 func refusal(err error) flow.Reason {
 	switch {
+	case errors.Is(err, errLeaf):
+		return flow.AuthorityFailed
 	case says(err, reluctance):
 		return flow.EncryptedHello
 	case says(err, distrust...) && says(err, "remote error"):

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,13 +23,15 @@ import (
 	"github.com/vitrine-ndr/vitrine/source"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 )
 
 // Config is the part of the configuration of vitrine up that is about the gateway.
 type Config struct {
 	On              bool `yaml:"on" flag:"gateway" doc:"stand in the way of TLS connections, as policies in the console say"`
 	assembly.Config `yaml:",inline"`
-	Contact         string `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
+	Modules         []string `yaml:"pkcs11_modules" doc:"libraries by which authorities that are imported may reach keys in PKCS#11 tokens: their code runs within this program"`
+	Contact         string   `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
 }
 
 // DefaultConfig listens for this machine's own programs.
@@ -91,8 +95,12 @@ func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
 	return r, nil
 }
 
-// reminded is how often the log reminds of authorities that should be replaced.
-const reminded = 24 * time.Hour
+const (
+	// reminded is how often the log reminds of authorities that should be replaced.
+	reminded = 24 * time.Hour
+	// checked is how often an authority that cannot sign is asked whether it can again.
+	checked = time.Minute
+)
 
 // Run serves clients until ctx is done.
 func (r *Role) Run(ctx context.Context, sink source.Sink) error {
@@ -101,6 +109,7 @@ func (r *Role) Run(ctx context.Context, sink source.Sink) error {
 	defer all.Wait()
 	defer stop()
 	all.Go(func() { r.remind(reminding) })
+	all.Go(func() { r.check(reminding) })
 	return r.assembly.Run(ctx, sink)
 }
 
@@ -119,6 +128,35 @@ func (r *Role) remind(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// check finds out whether authorities can sign, at first and where one could not, until ctx is done.
+func (r *Role) check(ctx context.Context) {
+	tick := time.NewTicker(checked)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		for _, a := range r.inUse() {
+			if first || a.Fault() != nil {
+				_ = a.Check() // whoever watches it is told
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// inUse are the authorities of enabled policies, by their names.
+func (r *Role) inUse() map[string]*authority.Authority {
+	o, used := r.inForce(), map[string]*authority.Authority{}
+	for _, p := range o.Rules.Policies {
+		if a := o.Authorities[p.Authority]; !p.Disabled && a != nil {
+			used[p.Authority] = a
+		}
+	}
+	return used
 }
 
 // Close gives up a gateway that was never run. Of one that has run, nothing is left to close.
@@ -149,8 +187,17 @@ func (r *Role) inForce() gateways.Orders {
 // Stats are the counts so far.
 func (r *Role) Stats() gateway.Stats { return r.assembly.Stats() }
 
-// Faults tell why some policies are not in force.
-func (r *Role) Faults() []string { return r.inForce().Faults }
+// Faults tell why some policies are not in force, or new connections under them fail.
+func (r *Role) Faults() []string {
+	faults := slices.Clone(r.inForce().Faults)
+	used := r.inUse()
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		if err := used[name].Fault(); err != nil {
+			faults = append(faults, fmt.Sprintf("the authority %s cannot sign: %v", name, err))
+		}
+	}
+	return faults
+}
 
 // Status implements gateways.Gateway.
 func (r *Role) Status() api.Gateway {

@@ -165,11 +165,21 @@ func (a *Assembly) mintsOf(authorities map[string]*authority.Authority) (map[str
 			if m, err = authority.NewMint(x, authority.DefaultCache, time.Now()); err != nil {
 				return nil, err
 			}
+			x.Watch(func(err error) { a.tell(x, err) })
 		}
 		byName[name], kept[x] = m, m
 	}
 	a.mints = kept
 	return byName, nil
+}
+
+// tell logs that an authority ceases to sign, or does again if there is no error.
+func (a *Assembly) tell(x *authority.Authority, err error) {
+	if err != nil {
+		a.log.Error("an authority cannot sign: connections to servers for which it has not signed yet are ended", "component", "gateway", "authority", x, "err", err)
+	} else {
+		a.log.Info("an authority signs again", "component", "gateway", "authority", x)
+	}
 }
 
 // Pins is what was learnt of pinned certificates.

@@ -43,7 +43,7 @@ func (c *Config) Read(dir string) (*Parts, error) {
 	if p.pins, err = openPins(&c.Pins, dir, time.Now()); err != nil {
 		return nil, err
 	}
-	if p.Identities, err = identity.Open(c.Identities, func(file string) string { return Beside(dir, file) }, time.Now()); err != nil {
+	if p.Identities, err = identity.Open(c.Identities, dir, time.Now()); err != nil {
 		return nil, err
 	}
 	p.roots, err = c.Trust.read(dir)

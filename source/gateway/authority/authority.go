@@ -27,11 +27,13 @@ type Authority struct {
 // maxChain is how many certificates an authority may have.
 const maxChain = 8
 
+var errNoCertificate = errors.New("no certificate: give the authority's own certificate, followed by those of its issuers if it has some")
+
 // New checks that the key belongs to one of the certificates, that they form one chain, in whatever order, and that clients could
 // trust what it signs at the time.
 func New(certificates []*x509.Certificate, signer crypto.Signer, now time.Time) (*Authority, error) {
 	if len(certificates) == 0 {
-		return nil, errors.New("no certificate: give the authority's own certificate, followed by those of its issuers if it has some")
+		return nil, errNoCertificate
 	}
 	if len(certificates) > maxChain {
 		return nil, fmt.Errorf("%d certificates: an authority may have at most %d", len(certificates), maxChain)
@@ -146,10 +148,13 @@ func IsTrial(root *x509.Certificate) bool {
 // Chain is the certificate whose key signs, then those of its issuers. It must not be changed.
 func (a *Authority) Chain() []*x509.Certificate { return a.chain }
 
-// Sealed returns the key in PEM, encrypted, so that FromPEM reads it with the passphrase.
+// Sealed returns the key in PEM, encrypted, so that Unseal reads it with the passphrase; or, of one in a token, where it is.
 func (a *Authority) Sealed(p Passphrase) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, errNoPassphrase
+	}
+	if k, ok := a.inToken(); ok {
+		return seal(sealedPlace, []byte(k.URI().Place), p)
 	}
 	return Seal(a.signer, p)
 }

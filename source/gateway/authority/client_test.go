@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 )
 
 // TestClientCertificates reads what OpenSSL has made for a client, and refuses what servers would not take.
@@ -18,7 +19,7 @@ func TestClientCertificates(t *testing.T) {
 	write(t, dir, "ext", []byte("extendedKeyUsage=clientAuth\n"), 0o600)
 	openssl(t, dir, "x509", "-req", "-in", "client.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", "client.pem")
 	chain := append(read(t, dir, "ca.pem"), read(t, dir, "client.pem")...) // in the wrong order
-	f := authority.Files{Certificate: write(t, dir, "chain.pem", chain, 0o644), Key: write(t, dir, "key.pem", read(t, dir, "client.key"), 0o600)}
+	f := authority.Files{Certificate: write(t, dir, "chain.pem", chain, 0o644), Key: token.Place(write(t, dir, "key.pem", read(t, dir, "client.key"), 0o600))}
 	c, err := authority.LoadClient(f, now)
 	if err != nil {
 		t.Fatal(err)
@@ -30,11 +31,11 @@ func TestClientCertificates(t *testing.T) {
 	checkError(t, err, "has expired on")
 	_, err = authority.LoadClient(f, now.Add(-24*time.Hour))
 	checkError(t, err, "is not valid before")
-	_, err = authority.LoadClient(authority.Files{Certificate: f.Key, Key: f.Key}, now)
+	_, err = authority.LoadClient(authority.Files{Certificate: string(f.Key), Key: f.Key}, now)
 	checkError(t, err, "no certificate is in it")
-	_, err = authority.LoadClient(authority.Files{Certificate: f.Certificate, Key: write(t, dir, "ca.key", read(t, dir, "ca.key"), 0o600)}, now)
+	_, err = authority.LoadClient(authority.Files{Certificate: f.Certificate, Key: token.Place(write(t, dir, "ca.key", read(t, dir, "ca.key"), 0o600))}, now)
 	checkError(t, err, "issued none of the others") // the key is that of the authority
-	if err := os.Chmod(f.Key, 0o644); err != nil {
+	if err := os.Chmod(string(f.Key), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, err = authority.LoadClient(f, now)
@@ -50,6 +51,6 @@ func TestServersAreNoClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = authority.LoadClient(authority.Files{Certificate: write(t, dir, "c.pem", inPEM(i), 0o644), Key: write(t, dir, "k.pem", key, 0o600)}, now)
+	_, err = authority.LoadClient(authority.Files{Certificate: write(t, dir, "c.pem", inPEM(i), 0o644), Key: token.Place(write(t, dir, "k.pem", key, 0o600))}, now)
 	checkError(t, err, "is not for clients")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 )
 
 // makeCA has OpenSSL make an authority in ca.pem and ca.key.
@@ -123,10 +124,10 @@ func TestFilesThatOthersReadAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := authority.Files{Certificate: write(t, dir, "ca.pem", inPEM(i), 0o644), Key: write(t, dir, "ca.key", key, 0o640)}
+	f := authority.Files{Certificate: write(t, dir, "ca.pem", inPEM(i), 0o644), Key: token.Place(write(t, dir, "ca.key", key, 0o640))}
 	_, err = authority.Load(f, now)
 	checkError(t, err, "can be read by others (mode 0640): chmod 600 it")
-	if err := os.Chmod(f.Key, 0o600); err != nil {
+	if err := os.Chmod(string(f.Key), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = authority.Load(f, now)

@@ -74,6 +74,11 @@ func Seal(key crypto.PrivateKey, p Passphrase) ([]byte, error) {
 	if len(p) == 0 {
 		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}), nil
 	}
+	return seal(sealedType, plain, p)
+}
+
+// seal encrypts what opens with the passphrase. It takes the plaintext over.
+func seal(kind string, plain []byte, p Passphrase) ([]byte, error) {
 	salt, iv := make([]byte, saltLen), make([]byte, aes.BlockSize)
 	rand.Read(salt) // never fails
 	rand.Read(iv)
@@ -105,7 +110,7 @@ func Seal(key crypto.PrivateKey, p Passphrase) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode encrypted key: %w", err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: sealedType, Bytes: der}), nil
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), nil
 }
 
 func algorithm(id asn1.ObjectIdentifier, params any) (pkix.AlgorithmIdentifier, error) {

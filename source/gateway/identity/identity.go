@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
 
@@ -45,8 +46,8 @@ type Set struct {
 	grants *policy.Grants
 }
 
-// Open reads the identities, whose files lie where beside says.
-func Open(list []Config, beside func(string) string, now time.Time) (*Set, error) {
+// Open reads the identities, whose files lie in dir unless their paths are absolute.
+func Open(list []Config, dir string, now time.Time) (*Set, error) {
 	grants := make([]policy.Grant, len(list))
 	for i, c := range list {
 		grants[i] = c.Grant
@@ -57,7 +58,7 @@ func Open(list []Config, beside func(string) string, now time.Time) (*Set, error
 	}
 	s := &Set{grants: compiled}
 	for _, c := range list {
-		cert, err := authority.LoadClient(authority.Files{Certificate: beside(c.Certificate), Key: beside(c.Key), Passphrase: beside(c.Passphrase)}, now)
+		cert, err := authority.LoadClient(authority.Files{Certificate: c.Certificate, Key: token.Place(c.Key), Passphrase: c.Passphrase, Dir: dir}, now)
 		if err != nil {
 			return nil, fmt.Errorf("identity %q: %w", c.ID, err)
 		}

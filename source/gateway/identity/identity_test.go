@@ -50,7 +50,7 @@ func set(t *testing.T, end time.Time) (*identity.Set, error) {
 	return identity.Open([]identity.Config{{
 		Grant:       policy.Grant{ID: "x", Names: []string{"x.example"}, Sources: []policy.Addresses{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}},
 		Certificate: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "k.pem"),
-	}}, func(file string) string { return file }, time.Now())
+	}}, "", time.Now())
 }
 
 func check(t *testing.T, err error) {

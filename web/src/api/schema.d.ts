@@ -239,7 +239,7 @@ export interface paths {
         put?: never;
         /**
          * Import an authority
-         * @description Takes certificates and key in PEM or PKCS#12. What clients would not accept is refused with the reason: weak keys, other curves than P-256 and P-384, SM algorithms, what is no authority, keys that do not belong to it, what has expired. The key is sealed, and never shown again.
+         * @description Takes certificates and key in PEM or PKCS#12, or certificates and where the key lies in a PKCS#11 token. What clients would not accept is refused with the reason: weak keys, other curves than P-256 and P-384, SM algorithms, what is no authority, keys that do not belong to it, what has expired. The key is sealed, and never shown again.
          */
         post: operations["import-gateway-authority"];
         delete?: never;
@@ -2247,6 +2247,8 @@ export interface components {
         NewAuthority: {
             /** @description Its key in PEM, which may be encrypted */
             key_pem?: string;
+            /** @description Where its key lies in a PKCS#11 token (RFC 7512), with module-path and pin-source or pin-value, instead of the key */
+            key_uri?: string;
             /** @description By which policies choose it */
             name: string;
             /** @description What opens the key */
