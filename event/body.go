@@ -125,8 +125,8 @@ type Unknown struct {
 // Coverage says whether the probe sees the plaintext of a process that uses TLS, and if not, why. There is one for each TLS library that
 // a process uses, and another one whenever that changes.
 type Coverage struct {
-	State   CoverageState  `json:"state" enum:"covered,not_covered,ended" doc:"Whether the probe sees the plaintext of the process"`
-	Reason  CoverageReason `json:"reason,omitempty" enum:"unknown_library,no_symbols,unsupported_version,excluded,permission,paused,failed" doc:"Why it does not"`
+	State   CoverageState  `json:"state" enum:"covered,partly_covered,not_covered,ended" doc:"Whether the probe sees the plaintext of the process"`
+	Reason  CoverageReason `json:"reason,omitempty" enum:"unknown_library,no_symbols,unsupported_version,excluded,permission,paused,failed,beside_unseen" doc:"Why it does not, or not all"`
 	Cause   CoverageCause  `json:"cause,omitempty" enum:"java,other_library,unknown_code,stripped,filter,memory_map,budget,too_many_files,written_to" doc:"What exactly stands in the way, where that is one of the usual things"`
 	Detail  string         `json:"detail,omitempty" doc:"What exactly stands in the way, for people"`
 	Library string         `json:"library,omitempty" doc:"TLS library" example:"openssl"`
@@ -138,7 +138,8 @@ type Coverage struct {
 type CoverageState string
 
 const (
-	Covered       CoverageState = "covered"
+	Covered       CoverageState = "covered"        // of this library, and of every other that the process has
+	PartlyCovered CoverageState = "partly_covered" // of this library, but not of another one that the process has
 	NotCovered    CoverageState = "not_covered"
 	CoverageEnded CoverageState = "ended" // the process has ended
 )
@@ -154,6 +155,7 @@ const (
 	NotPermitted       CoverageReason = "permission"          // the probe may not look into the process
 	Paused             CoverageReason = "paused"              // the probe was over its budget
 	AttachFailed       CoverageReason = "failed"              // the kernel refused the hooks
+	BesideUnseen       CoverageReason = "beside_unseen"       // it sees into this library, but not into another one of the process
 )
 
 // CoverageCause says what exactly is behind a CoverageReason. Where there is none, the detail is what the kernel or a file's format says.

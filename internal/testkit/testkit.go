@@ -1,5 +1,6 @@
 // Package testkit is what tests of several packages share: skips that are counted, real network namespaces, containers of other
-// releases, a logger that watches for secrets, and a check for linear time. Only tests may import it. It knows nothing of what is tested.
+// releases, a logger that watches for secrets, and checks for linear time and of times that are promised. Only tests may import it. It
+// knows nothing of what is tested.
 package testkit
 
 import (

@@ -7,6 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +44,7 @@ func (r *recorder) Helper()               {}
 func (r *recorder) Errorf(string, ...any) { r.failed = true }
 func (r *recorder) Fatalf(string, ...any) { r.failed = true }
 func (r *recorder) Skipf(string, ...any)  { r.skipped = true }
+func (r *recorder) Logf(string, ...any)   {}
 func (r *recorder) Output() io.Writer     { return io.Discard }
 
 func TestSkipFailsWhenAllIsRequired(t *testing.T) {
@@ -104,6 +109,68 @@ func TestLinear(t *testing.T) {
 	if got := outcome(func(t testing.TB) { Linear(t, 2, sleep) }); got != "failed" {
 		t.Errorf("quadratic work: %s", got)
 	}
+}
+
+// TestWatch lets slowness pass on a busy machine only.
+func TestWatch(t *testing.T) {
+	const limit, took = 10 * time.Millisecond, 30 * time.Millisecond
+	line := func(microseconds int) []byte {
+		return fmt.Appendf(nil, "some avg10=0.00 avg60=1.00 avg300=2.00 total=%d\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", microseconds)
+	}
+	for _, tc := range []struct {
+		name   string
+		waited int // microseconds, meanwhile; -1 if the kernel does not tell
+		sleep  time.Duration
+		want   string
+	}{
+		{"fast", 0, 0, "passed"},
+		{"slow", 0, took, "failed"},
+		{"slow, a little busy", 1000, took, "failed"},
+		{"slow, busy", 60_000_000, took, "passed"},
+		{"slow, unknown", -1, took, "failed"},
+	} {
+		pressure := filepath.Join(t.TempDir(), "cpu")
+		tell := func(microseconds int) {
+			if tc.waited < 0 {
+				return
+			}
+			if err := os.WriteFile(pressure, line(microseconds), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tell(7_000_000)
+		w := startWatch(pressure)
+		time.Sleep(tc.sleep)
+		tell(7_000_000 + tc.waited)
+		if tc.sleep == 0 {
+			w.begun = time.Now()
+		}
+		if got := outcome(func(t testing.TB) { w.Within(t, limit, "sleeping") }); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestPressure reads what this kernel tells, if it does: it must be the total, which never falls.
+func TestPressure(t *testing.T) {
+	if _, err := os.Stat(pressureFile); err != nil {
+		Skip(t, "the kernel does not tell how long programs wait: %v", err)
+	}
+	first := waited(pressureFile)
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; {
+		var all sync.WaitGroup
+		for range 2 * runtime.NumCPU() {
+			all.Go(func() {
+				for spun := time.Now(); time.Since(spun) < 50*time.Millisecond; {
+				}
+			})
+		}
+		all.Wait()
+		if waited(pressureFile) > first {
+			return
+		}
+	}
+	t.Error("more programs than processors, and nobody waited")
 }
 
 func TestVethPair(t *testing.T) {

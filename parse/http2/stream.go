@@ -24,7 +24,6 @@ type stream struct {
 	id    uint32
 	http  *content.HTTP
 	side  [2]side
-	owed  int64     // bytes that the request's body still has, by its content-length; -1 if it has none
 	size  int       // of its header fields
 	taken int       // of Output.Memory, for those
 	reset time.Time // when one side gave it up, zero if none has
@@ -33,7 +32,8 @@ type stream struct {
 
 // side is what a stream has got in one direction.
 type side struct {
-	headers bool // those of the message, not only of interim responses
+	headers bool  // those of the message, not only of interim responses
+	owed    int64 // bytes that the body still has, by its content-length; -1 if it says none
 	ended   bool
 	lost    bool
 }
@@ -44,7 +44,7 @@ func (s *stream) lose(dir flow.Direction) {
 	if d.ended || d.lost {
 		return
 	}
-	s.owed = -1
+	d.owed = -1
 	if d.lost = true; d.headers {
 		s.http.Gap(dir, 0)
 	}
@@ -55,7 +55,7 @@ func (p *parser) open(id uint32) *stream {
 	if p.order.Len() >= max(p.out.Limits.Open, 1) {
 		p.giveUp(p.order.Front().Value.(*stream))
 	}
-	s := &stream{id: id, owed: -1, http: content.NewHTTP(p.out, p.tx, version, p.out.Seen())}
+	s := &stream{id: id, side: [2]side{{owed: -1}, {owed: -1}}, http: content.NewHTTP(p.out, p.tx, version, p.out.Seen())}
 	s.http.Stream(id)
 	p.tx++
 	s.place = p.order.PushBack(s)
@@ -119,29 +119,33 @@ func (p *parser) body(dir flow.Direction, id uint32, b []byte) {
 	}
 }
 
-// pay counts bytes of a request's body. Whoever passes it on in HTTP/1.1 takes its content-length for its end.
+// pay counts bytes of a body. Whoever passes a request on in HTTP/1.1 takes its content-length for its end.
 func (p *parser) pay(s *stream, dir flow.Direction, n int64) {
-	if dir != flow.ToServer || s.owed < 0 {
+	d := &s.side[dir]
+	if d.owed < 0 {
 		return
 	}
-	if s.owed -= n; s.owed < 0 {
-		p.out.Anomaly(lengthMismatch)
-		s.http.Doubt(lengthMismatch)
+	if d.owed -= n; d.owed < 0 && dir == flow.ToServer {
+		p.mismatch(s)
 	}
 }
 
-// owes reads the content-length of a request.
-func (p *parser) owes(s *stream, lines []string) {
+// mismatch tells of a request whose content-length lies.
+func (p *parser) mismatch(s *stream) {
+	p.out.Anomaly(lengthMismatch)
+	s.http.Doubt(lengthMismatch)
+}
+
+// contentLength returns how long a body will be, -1 if the header fields do not say. It reports false for what is no number.
+func contentLength(lines []string) (int64, bool) {
 	if _, ok := content.Header(lines, "content-length"); !ok {
-		return
+		return -1, true
 	}
 	n, err := strconv.ParseUint(content.List(lines, "content-length"), 10, 63)
 	if err != nil {
-		p.out.Anomaly(lengthMismatch)
-		s.http.Doubt(lengthMismatch)
-		return
+		return -1, false
 	}
-	s.owed = int64(n)
+	return int64(n), true
 }
 
 // doubts are anomalies of a request that make something else of it where it is passed on in HTTP/1.1.
@@ -158,7 +162,7 @@ func (s *stream) doubt(m *fields) {
 
 func (p *parser) bodyGap(dir flow.Direction, id uint32, n int) {
 	if s := p.streams[id]; s != nil && !s.side[dir].ended {
-		s.side[dir].lost, s.owed = true, -1
+		s.side[dir].lost, s.side[dir].owed = true, -1
 		s.http.Gap(dir, n)
 	}
 }
@@ -253,8 +257,11 @@ func (p *parser) request(s *stream, m *fields) {
 	}
 	s.http.Request(method, target, authority, lines)
 	s.doubt(m)
-	p.owes(s, m.lines)
-	s.side[flow.ToServer].headers = true
+	n, ok := contentLength(m.lines)
+	if !ok {
+		p.mismatch(s)
+	}
+	s.side[flow.ToServer].headers, s.side[flow.ToServer].owed = true, n
 }
 
 func (p *parser) response(s *stream, f frame, m *fields) {
@@ -269,7 +276,8 @@ func (p *parser) response(s *stream, f frame, m *fields) {
 		return // interim: the response is still to come
 	}
 	s.http.Response(uint16(status), "", m.lines)
-	s.side[flow.ToClient].headers = true
+	n, _ := contentLength(m.lines)
+	s.side[flow.ToClient].headers, s.side[flow.ToClient].owed = true, n
 }
 
 // promise takes a server's request to itself, which it will answer on the promised stream.
@@ -295,8 +303,8 @@ func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 	if d.ended {
 		return
 	}
-	if state == event.Complete && s.owed > 0 {
-		p.pay(s, dir, s.owed+1)
+	if state == event.Complete && dir == flow.ToServer && d.owed > 0 {
+		p.mismatch(s)
 	}
 	d.ended = true
 	if s.http.End(dir, s.state(dir, state)); s.side[dir.Reverse()].ended ||
@@ -305,10 +313,14 @@ func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 	}
 }
 
-// state returns HasGap if something is not known of a direction, else what it would be.
+// state returns HasGap if something is not known of a direction, else what it would be. A response is complete with the last byte of its
+// content-length: many clients close the connection then, and do not wait for the empty frame that ends the stream.
 func (s *stream) state(dir flow.Direction, otherwise event.State) event.State {
-	if s.side[dir].lost {
+	switch d := &s.side[dir]; {
+	case d.lost:
 		return event.HasGap
+	case dir == flow.ToClient && d.owed == 0:
+		return event.Complete
 	}
 	return otherwise
 }

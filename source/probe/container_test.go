@@ -50,7 +50,7 @@ func firstProgram(t *testing.T, w *watched, c *testkit.Container, port int, vers
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
+	watch := testkit.StartWatch()
 	var covered probe.Coverage
 	w.until(t, "coverage of the first program", func() bool {
 		for _, c := range w.coverage {
@@ -61,9 +61,7 @@ func firstProgram(t *testing.T, w *watched, c *testkit.Container, port int, vers
 		}
 		return false
 	})
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("the first program was covered after %v", took)
-	}
+	watch.Within(t, time.Second, "the coverage of the first program")
 	if covered.Library != "openssl" || !strings.HasPrefix(covered.Version, version[:1]) || covered.Container == nil || covered.Container.ID != c.ID {
 		t.Errorf("coverage is %+v, want OpenSSL %s in %s", covered, version, c.ID)
 	}
@@ -126,15 +124,15 @@ func serverInside(t *testing.T, w *watched, c *testkit.Container, id identity, n
 // ends wants a container without processes to be unmounted soon: containerd tries for 2.5 seconds.
 func ends(t *testing.T, c *testkit.Container) {
 	t.Helper()
-	begun := time.Now()
+	begun, watch := time.Now(), testkit.StartWatch()
 	err := unix.Unmount(c.Dir, 0)
-	for ; err == unix.EBUSY && time.Since(begun) < 2500*time.Millisecond; err = unix.Unmount(c.Dir, 0) {
+	for ; err == unix.EBUSY && time.Since(begun) < patience; err = unix.Unmount(c.Dir, 0) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if err != nil {
 		t.Fatalf("unmount after %v: %v", time.Since(begun), err)
 	}
-	t.Logf("unmounted after %v", time.Since(begun))
+	watch.Within(t, 2500*time.Millisecond, "unmounting")
 	if err := unix.Mount("tmpfs", c.Dir, "tmpfs", 0, ""); err != nil { // which the test's end unmounts
 		t.Fatal(err)
 	}

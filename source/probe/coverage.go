@@ -40,7 +40,7 @@ func newCoverage(tell func(*Coverage)) *coverage {
 	return &coverage{tell: tell, entries: map[int]map[*library]*coverageEntry{}}
 }
 
-// obstacle is why a process is not seen into. The zero value stands for nothing.
+// obstacle is why a process is not seen into, or not wholly. The zero value stands for nothing.
 type obstacle struct {
 	reason event.CoverageReason
 	cause  event.CoverageCause // empty if only the detail tells
@@ -52,6 +52,9 @@ func (c *coverage) set(p *program, l *library, o obstacle) {
 	now := event.Coverage{State: event.Covered}
 	if o.reason != "" {
 		now = event.Coverage{State: event.NotCovered, Reason: o.reason, Cause: o.cause, Detail: o.detail}
+	}
+	if o.reason == event.BesideUnseen {
+		now.State = event.PartlyCovered
 	}
 	if l != nil {
 		now.Path, now.Library, now.Version = l.path, l.name, l.version

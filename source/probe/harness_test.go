@@ -31,8 +31,8 @@ import (
 	"github.com/vitrine-ndr/vitrine/source/probe"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 30 * time.Second
+// patience is how long a test waits for what must come, on a machine however busy.
+const patience = 2 * time.Minute
 
 // watched is a probe that runs, and what it tells.
 type watched struct {

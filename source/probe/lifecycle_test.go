@@ -133,11 +133,12 @@ func shortLived(t *testing.T, w *watched, port int) {
 
 func loadedLate(t *testing.T, w *watched, port int) {
 	host := newTalker(t)
-	own := newTalker(t, "LD_LIBRARY_PATH="+copyOfLibrary(t))
+	dir := copyOfLibrary(t)
+	own := newTalker(t, "LD_LIBRARY_PATH="+dir)
 	host.do("load")
 	host.get(port, "/ok/late-host") // hooked before it was mapped
 	own.do("load")
-	time.Sleep(time.Second) // which the probe has for libraries that are new to it
+	w.covers(t, own.pid, filepath.Join(dir, "libssl.so.3"))
 	own.get(port, "/ok/late-own")
 	for path, k := range map[string]*talker{"/ok/late-host": host, "/ok/late-own": own} {
 		if r := w.await(t, path, asked(path)); r.Process.PID != k.pid {
@@ -324,15 +325,13 @@ func libraryReplaced(t *testing.T, w *watched, port int) {
 // covers waits until a process is seen into that uses a library, which may take a second.
 func (w *watched) covers(t testing.TB, pid int, path string) {
 	t.Helper()
-	begun := time.Now()
+	watch := testkit.StartWatch()
 	w.until(t, "coverage", func() bool {
 		return slices.ContainsFunc(w.coverage, func(c probe.Coverage) bool {
 			return c.Process.PID == pid && c.Path == path && c.State == event.Covered
 		})
 	})
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("%s was covered after %v", path, took)
-	}
+	watch.Within(t, time.Second, "the coverage of "+path)
 }
 
 // libraryWritten is what no update should do: hooks could be between other instructions then.

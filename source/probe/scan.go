@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -167,7 +168,7 @@ func (s *scanner) gone(pid int) {
 	_ = s.kernel.programs.Maps["processes"].Delete(uint32(pid)) // most often it is not there
 }
 
-// cover tells whether the process is seen into.
+// cover tells whether the process is seen into, as far as it uses the library.
 func (s *scanner) cover(pid int, l *library) {
 	p := s.programs.of(pid)
 	o := l.obstacle
@@ -177,13 +178,30 @@ func (s *scanner) cover(pid int, l *library) {
 	if s.paused && o.reason == "" {
 		o = obstacle{event.Paused, event.CauseBudget, "the probe was over its budget"}
 	}
+	if o.reason == "" {
+		o = beside(s.byPID[pid])
+	}
 	s.coverage.set(p, l, o)
 }
 
-// coverUsers tells of all processes that use a library. Valid iff mu is held.
+// beside returns what is to be said of a library with hooks where the process has these. Nobody can tell which of them its traffic goes
+// through: programs load libraries that they never use.
+func beside(used []*library) obstacle {
+	for _, l := range used {
+		if l.reason != "" {
+			return obstacle{event.BesideUnseen, "", strings.TrimSpace(l.name + " in " + l.path)}
+		}
+	}
+	return obstacle{}
+}
+
+// coverUsers tells of all processes that use a library. What is said of their other libraries depends on it. Valid iff mu is held.
 func (s *scanner) coverUsers(l *library) {
 	for pid := range l.users {
 		s.cover(pid, l)
+		for _, other := range s.byPID[pid] {
+			s.cover(pid, other)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ describe("a machine with a probe", () => {
     for (const part of ["Not seen: unknown library", "key log", "A Java virtual machine", "store/billing-0"])
       expect(text).toContain(part);
     expect((await names()).slice(0, 3)).toContain("java (1533)");
-    await page.getByText("TLS libraries in them: 8, of which seen into: 3 (37.5%)").waitFor();
+    await page.getByText("TLS libraries in them: 8, of which wholly seen: 3 (37.5%)").waitFor();
   });
 
   it("sorts and searches", async () => {

@@ -1298,15 +1298,15 @@ export interface components {
             /** @description File that the library is in, as the process sees it */
             path?: string;
             /**
-             * @description Why it does not
+             * @description Why it does not, or not all
              * @enum {string}
              */
-            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed";
+            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed" | "beside_unseen";
             /**
              * @description Whether the probe sees the plaintext of the process
              * @enum {string}
              */
-            state: "covered" | "not_covered" | "ended";
+            state: "covered" | "partly_covered" | "not_covered" | "ended";
             /**
              * @description Version of the library, as far as it is known
              * @example 3.0.19
@@ -2500,10 +2500,10 @@ export interface components {
             /** @description The process; what it calls itself is hostile */
             process: components["schemas"]["Process"];
             /**
-             * @description Why it does not
+             * @description Why it does not, or not all
              * @enum {string}
              */
-            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed";
+            reason?: "unknown_library" | "no_symbols" | "unsupported_version" | "excluded" | "permission" | "paused" | "failed" | "beside_unseen";
             /**
              * Format: date-time
              * @description Since when this is so
@@ -2513,7 +2513,7 @@ export interface components {
              * @description Whether the probe sees the plaintext of the process
              * @enum {string}
              */
-            state: "covered" | "not_covered" | "ended";
+            state: "covered" | "partly_covered" | "not_covered" | "ended";
             /**
              * @description Version of the library, as far as it is known
              * @example 3.0.19

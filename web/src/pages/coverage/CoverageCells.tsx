@@ -40,7 +40,7 @@ function State({ coverage: c }: { coverage: ProcessCoverage }) {
   return (
     <>
       <span className="state">
-        <MinusCircleOutlined aria-hidden /> {t("label.with", { label: t("coverage.not_covered"), more: reason.name })}
+        <MinusCircleOutlined aria-hidden /> {t("label.with", { label: t(`coverage.${c.state}`), more: reason.name })}
       </span>
       {reason.todo && (
         <p className="small">

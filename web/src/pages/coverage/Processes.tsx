@@ -25,7 +25,8 @@ export function Processes({ processes }: { processes: ProcessCoverage[] }) {
   const choices: { value: Shown; n: number }[] = [
     { value: "all", n: processes.length },
     { value: "covered", n: covered },
-    { value: "not_covered", n: processes.length - covered },
+    { value: "partly_covered", n: withState(processes, "partly_covered").length },
+    { value: "not_covered", n: withState(processes, "not_covered").length },
   ];
   return (
     <section className="card" aria-labelledby="processes-title">

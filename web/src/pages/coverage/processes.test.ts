@@ -15,6 +15,7 @@ const java = entry("java", 4, { state: "not_covered", reason: "unknown_library",
 const node = entry("node", 100, { library: "boringssl", bytes: 5, since: "2026-11-20T12:00:01Z" });
 const curl2 = entry("curl", 7, { state: "not_covered", reason: "excluded" });
 const all = [curl, java, node, curl2];
+const gnutls = entry("chromium", 9, { state: "partly_covered", reason: "beside_unseen", library: "gnutls" });
 
 it.each([
   ["", [curl, java, node, curl2]],
@@ -50,6 +51,8 @@ it("tells what is covered from what is not", () => {
   expect(withState(all, "not_covered")).toEqual([java, curl2]);
   expect(withState(all, "covered")).toEqual([curl, node]);
   expect(withState(all, "all")).toEqual(all);
+  expect(withState([...all, gnutls], "covered")).toEqual([curl, node]);
+  expect(withState([...all, gnutls], "partly_covered")).toEqual([gnutls]);
 });
 
 it.each([
@@ -62,6 +65,11 @@ it.each([
 ] as const)("sorts by %s, downwards: %s", (column, descending, want) =>
   expect(sorted(all, { column, descending })).toEqual(want),
 );
+
+it("sorts what is seen in part behind what is not seen", () => {
+  const list = sorted([curl, gnutls, java], { column: "state", descending: false });
+  expect(list).toEqual([java, gnutls, curl]);
+});
 
 it("sorts numbers downwards first, and turns round at the second click", () => {
   const first = next({ column: "process", descending: false }, "bytes");

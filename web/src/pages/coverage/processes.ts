@@ -17,7 +17,7 @@ export function next(order: Order, column: Column): Order {
   return { column, descending: downwards.has(column) };
 }
 
-export type Shown = "all" | "covered" | "not_covered";
+export type Shown = "all" | "covered" | "partly_covered" | "not_covered";
 
 export function withState(list: ProcessCoverage[], shown: Shown): ProcessCoverage[] {
   return shown === "all" ? list : list.filter((c) => c.state === shown);
@@ -53,10 +53,13 @@ export function containerName(c: ProcessCoverage["container"]): string {
   return c.image ?? c.id?.slice(0, 12) ?? "";
 }
 
+/** What is not covered is what people come for. */
+const states: ProcessCoverage["state"][] = ["not_covered", "partly_covered", "covered", "ended"];
+
 const compare: { [C in Column]: (a: ProcessCoverage, b: ProcessCoverage) => number } = {
   process: (a, b) => collator.compare(a.process.name ?? "", b.process.name ?? ""),
-  // What is not covered is what people come for.
-  state: (a, b) => collator.compare(b.state, a.state) || collator.compare(a.reason ?? "", b.reason ?? ""),
+  state: (a, b) =>
+    states.indexOf(a.state) - states.indexOf(b.state) || collator.compare(a.reason ?? "", b.reason ?? ""),
   library: (a, b) => collator.compare(libraryOf(a), libraryOf(b)),
   container: (a, b) => collator.compare(containerName(a.container), containerName(b.container)),
   since: (a, b) => Date.parse(a.since) - Date.parse(b.since),
