@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,6 +49,59 @@ func BenchmarkGatewayPeers(b *testing.B) {
 		}
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkGatewayLatency tells by how much the gateway delays requests of 1 KB on eight connections that stay, at half of as many as it could
+// answer: the median and the 99th percentile of what they take through it, less what they take without, each of interleaved rounds.
+func BenchmarkGatewayLatency(b *testing.B) {
+	testkit.Need(b, "h2load")
+	p := newPeers(b)
+	proxy := p.start(b, peers[0])
+	const wrk = 4 // seconds that load takes
+	rate := p.load(b, proxy, "-c8", "https://shop.example:8443/1k").requests / wrk / 2
+	p.end(b, proxy)
+	var median, late, without []float64
+	for range max(b.N, 5) {
+		direct := p.latencies(b, rate)
+		proxy := p.start(b, peers[0])
+		through := p.latencies(b, rate)
+		p.end(b, proxy)
+		without = append(without, direct[len(direct)/2])
+		median = append(median, through[len(through)/2]-direct[len(direct)/2])
+		late = append(late, through[len(through)*99/100]-direct[len(direct)*99/100])
+	}
+	b.ReportMetric(rate, "requests/s")
+	b.ReportMetric(testkit.Median(without), "us-p50-without")
+	b.ReportMetric(testkit.Median(median), "us-p50-added")
+	b.ReportMetric(testkit.Median(late), "us-p99-added")
+	b.ReportMetric(0, "ns/op")
+}
+
+// latencies sends requests at a rate a second, and returns what each took in microseconds, the shortest first.
+func (p *peerNet) latencies(b *testing.B, rate float64) (all []float64) {
+	b.Helper()
+	const conns, seconds = 8, 5
+	log := p.path("h2load.log")
+	_ = os.Remove(log)
+	out, err := p.client.Command(b.Context(), "taskset", "-c", "0", "h2load", "--h1", "-c", strconv.Itoa(conns), "-D", strconv.Itoa(seconds),
+		"--rps", fmt.Sprintf("%.0f", rate/conns), "--log-file", log, "https://shop.example:8443/1k").CombinedOutput()
+	text, readErr := os.ReadFile(log)
+	if err != nil || readErr != nil {
+		b.Fatalf("h2load: %v: %s: %v", err, out, readErr)
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line) // when it began, the status, what it took
+		took, err := strconv.ParseFloat(f[2], 64)
+		if err != nil || f[1] != "200" {
+			b.Fatalf("h2load: %q", line)
+		}
+		all = append(all, took)
+	}
+	if sent := float64(len(all)); sent < rate*seconds*0.9 {
+		b.Fatalf("%.0f requests in %d seconds, want %.0f a second", sent, seconds, rate)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // peer is an inspecting proxy.
