@@ -139,8 +139,11 @@ func (r *ruleset) match(s Scope, v version) ([]expr.Any, error) {
 // maxElements is how many elements of a set go into one message: it must stay below 64 KiB. Even, so that no range is cut.
 const maxElements = 1000
 
-// in matches what is loaded against a set of ranges.
+// in matches what is loaded against ranges: one by itself, more in a set, which costs the kernel much more to make.
 func (r *ruleset) in(load expr.Any, kind nftables.SetDatatype, ranges []interval) ([]expr.Any, error) {
+	if len(ranges) == 1 {
+		return []expr.Any{load, &expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: ranges[0].first, ToData: ranges[0].last}}, nil
+	}
 	set, err := r.set(kind, elements(ranges))
 	if err != nil {
 		return nil, fmt.Errorf("make set: %w", err)
