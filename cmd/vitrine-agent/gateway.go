@@ -144,7 +144,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 		return nil
 	})
 	group.Go("rules", func(ctx context.Context) error {
-		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file)}, log)
+		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file), cfg.fixed(filepath.Dir(file))}, log)
 		return nil
 	})
 	err = group.Wait()
@@ -157,6 +157,7 @@ type enforcer struct {
 	authorities map[string]*authority.Authority
 	judge       *atomic.Pointer[detect.Engine]
 	dir         string // that files of rules lie in
+	fixed       fixed  // as it was at the start
 }
 
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.
@@ -174,6 +175,9 @@ func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfi
 			log.Error("rules not changed", "component", "gateway", "err", err)
 		} else {
 			log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
+			if keys := e.fixed.changed(cfg.fixed(e.dir)); len(keys) > 0 {
+				log.Warn("these keys, or files that they name, have changed too, which counts from the next start on: restart the gateway", "component", "gateway", "keys", strings.Join(keys, " "))
+			}
 		}
 	}
 }
