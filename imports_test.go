@@ -53,6 +53,7 @@ var allowed = []struct{ pkg, imports string }{
 
 	{"enrich", "flow source"},
 	{"export", "flow capture source internal/..."},
+	{"export/outlet", "export source"},
 	{"bus", "event internal/..."},
 	{"store/storetest", "store internal/testkit"}, // a store for other packages' tests
 	{"store/query", "event flow"},
@@ -68,10 +69,10 @@ var allowed = []struct{ pkg, imports string }{
 	{"internal/conformance", "event"},                             // reads what the program prints
 	{"internal/...", "internal/..."},
 	{"cmd/vitrine-store", "internal/..."},
-	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export uplink internal/..."},
+	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export export/... uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
-	{"cmd/vitrine/inline", "detect flow server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
+	{"cmd/vitrine/inline", "detect export/outlet flow inspect server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
 	{"cmd/vitrine", "..."},
 }
 

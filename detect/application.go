@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -97,7 +98,10 @@ func readYAML(files fs.FS, name string, into any) error {
 func decodeYAML(text []byte, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
-	return d.Decode(into)
+	if err := d.Decode(into); !errors.Is(err, io.EOF) { // which is what there is where nothing is said
+		return worded(err)
+	}
+	return nil
 }
 
 func (a Application) compile() (*application, error) {

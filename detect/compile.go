@@ -3,7 +3,6 @@ package detect
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -55,7 +54,7 @@ func Parse(text []byte) (*Engine, error) {
 		return nil, err
 	}
 	var list ruleList
-	if err := decodeYAML(text, &list); err != nil && !errors.Is(err, io.EOF) { // which is what there is without rules
+	if err := decodeYAML(text, &list); err != nil {
 		return nil, err
 	}
 	e := &Engine{known: known}

@@ -163,6 +163,35 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+// TestWording says what is wrong in the words of a file of rules, however it is read.
+func TestWording(t *testing.T) {
+	text := "rules:\n- id: a\n  action: [x]\n  colour: red\n  urls: x\n  methods: {a: b}\n  severity: high\n  contains: [{feld: body}]\n  matches: 7\n  no_match: [{requst: x}]\n- foo\nrulez: []\n"
+	want := `line 3: here must be alert or block, not a list
+line 4: there is no key "colour" in a rule, but id, description, action, severity, policies, urls, methods, applications, activities, direction, contains, matches, match, no_match
+line 5: here must be a list, not a text ("x")
+line 6: here must be a list, not keys with values
+line 7: here must be a number, not a text ("high")
+line 8: there is no key "feld" in an entry of contains, but field, text
+line 9: here must be a list of entries with field and regex, not a number ("7")
+line 10: there is no key "requst" in an example, but request, headers, body, does
+line 11: here must be a rule, not a text ("foo")
+line 12: there is no key "rulez" in a file of rules, but rules`
+	if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
+		t.Errorf("told\n%v\nwant\n%s", err, want)
+	}
+	if _, err := Compile(fstest.MapFS{"a.yaml": {Data: []byte(text)}}); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("told\n%v", err)
+	}
+	for _, text := range []string{"x", "rules: {a: b}", "rules: [{urls: [[]]}]", "rules: [{match: [[]], severity: 70000}]", "a: [", "rules: [{contains: [[]], id: {}}]"} {
+		if _, err := Parse([]byte(text)); err == nil || strings.Contains(err.Error(), "detect.") || strings.Contains(err.Error(), "unmarshal") {
+			t.Errorf("%s: told %v", text, err)
+		}
+	}
+	if e, err := Compile(fstest.MapFS{"a.yaml": {Data: []byte("# none yet\n")}}); err != nil || len(e.Rules()) > 0 {
+		t.Errorf("a file without rules: %v", err)
+	}
+}
+
 func TestExamples(t *testing.T) {
 	e := need(t, `- {id: a, action: alert, urls: ["example.com/a"], match: ["GET https://example.com/a", "GET https://example.com/b"], no_match: ["GET https://example.com/c"]}`)
 	if n, err := e.Test(); n != 3 || err == nil || !strings.Contains(err.Error(), "example.com/b") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,14 @@ func (e *Example) UnmarshalYAML(n *yaml.Node) error {
 		return n.Decode(&e.Request)
 	}
 	type plain Example
-	return n.Decode((*plain)(e))
+	err := n.Decode((*plain)(e))
+	known := keys(*e)
+	for i := 0; err == nil && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 { // which a node does not check by itself
+		if key := n.Content[i]; !slices.Contains(known, key.Value) {
+			return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: field %s not found in type detect.plain", key.Line, key.Value)}}
+		}
+	}
+	return err
 }
 
 // event returns the transaction.

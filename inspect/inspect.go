@@ -5,6 +5,7 @@
 package inspect
 
 import (
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,22 @@ type Config struct {
 	Contact string
 	// Log gets where parsers fail. Nil: nobody is told, they are only counted.
 	Log *slog.Logger
+}
+
+// Doubt is Config.Doubtful as people configure it.
+type Doubt string
+
+const (
+	BlockDoubt Doubt = "block"
+	PassDoubt  Doubt = "pass"
+)
+
+// Validate checks the value of a key.
+func (d Doubt) Validate(key string) error {
+	if d != BlockDoubt && d != PassDoubt {
+		return fmt.Errorf("%s is %q, it must be block or pass", key, d)
+	}
+	return nil
 }
 
 // DefaultTime is right for Config.Time: a source is not held up for longer.

@@ -7,29 +7,15 @@ import (
 	"sync/atomic"
 
 	"github.com/vitrine-ndr/vitrine/detect"
+	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
 // detectionConfig says whom requests are judged by.
 type detectionConfig struct {
-	Rules   string `yaml:"rules" doc:"folder of rule files (.yaml); empty: nothing is judged"`
-	Doubt   choice `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
-	Contact string `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
-}
-
-// choice is block or pass.
-type choice string
-
-const (
-	blockIt choice = "block"
-	passIt  choice = "pass"
-)
-
-func (c *detectionConfig) validate() error {
-	if c.Doubt != blockIt && c.Doubt != passIt {
-		return fmt.Errorf("detection.doubt is %q, it must be block or pass", c.Doubt)
-	}
-	return nil
+	Rules   string        `yaml:"rules" doc:"folder of rule files (.yaml); empty: nothing is judged"`
+	Doubt   inspect.Doubt `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
+	Contact string        `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
 }
 
 // open reads the rules that the configuration in the folder names. There is no Engine where it names none.

@@ -103,14 +103,14 @@ func runGateway(cmd *cobra.Command, o *gatewayOptions, cfg *gatewayConfig) error
 	if err != nil {
 		return command.Usage(cmd, err)
 	}
-	if parts.export, err = cfg.Export.open(o.after, filepath.Dir(o.config), log); err != nil {
+	if parts.export, err = cfg.Export.Open(o.after, filepath.Dir(o.config), log); err != nil {
 		return err
 	}
 	stats, err := serveGateway(cmd.Context(), cfg, o.config, load, parts, newPrinter(out, event.Gateway), log)
 	if o.stats {
 		printGatewayStats(os.Stderr, stats)
 	}
-	return errors.Join(err, parts.export.close(log))
+	return errors.Join(err, parts.export.Close())
 }
 
 // serveGateway runs the gateway of the configuration in the file until ctx is done. What load fills in are the rules at that moment.
@@ -120,7 +120,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	}
 	judge := parts.judge()
 	blocks := func(policy, host string) bool { return judge.Load().BlocksAt(policy, host) }
-	g, err := parts.Open(ctx, assembly.Options{KeyLog: parts.export.keys(), Blocks: blocks}, log)
+	g, err := parts.Open(ctx, assembly.Options{KeyLog: parts.export.Keys(), Blocks: blocks}, log)
 	if err != nil {
 		return stats, err
 	}
@@ -133,7 +133,7 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	sink := inspect.New(inspect.Config{
 		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
 		Origin: w.origin(), Emit: events.emit, Log: log,
-		Detect: judge, Doubtful: cfg.Detection.Doubt == passIt, Contact: cfg.Detection.Contact,
+		Detect: judge, Doubtful: cfg.Detection.Doubt == inspect.PassDoubt, Contact: cfg.Detection.Contact,
 	})
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
@@ -141,14 +141,14 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	for _, p := range g.Places() {
 		fmt.Fprintf(os.Stderr, "vitrine-agent: clients may connect to %s; stop with Ctrl-C\n", p.Address)
 	}
-	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.sink(sink)) })
-	parts.export.begin(group)
+	group.Go("gateway", func(ctx context.Context) error { return g.Run(ctx, parts.export.Sink(sink)) })
+	group.Go("pcap over IP", parts.export.Run)
 	group.Go("memory", func(ctx context.Context) error {
 		balanceMemory(ctx)
 		return nil
 	})
 	group.Go("rules", func(ctx context.Context) error {
-		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file)}, log)
+		reload(ctx, asked, load, &enforcer{g, parts.byName, judge, filepath.Dir(file), cfg.fixed(filepath.Dir(file))}, log)
 		return nil
 	})
 	err = group.Wait()
@@ -161,6 +161,7 @@ type enforcer struct {
 	authorities map[string]*authority.Authority
 	judge       *atomic.Pointer[detect.Engine]
 	dir         string // that files of rules lie in
+	fixed       fixed  // as it was at the start
 }
 
 // reload puts the rules in force anew whenever it is asked to, until ctx is done. If something is wrong with them, the old ones stay in force.
@@ -178,6 +179,9 @@ func reload(ctx context.Context, asked <-chan os.Signal, load func(*gatewayConfi
 			log.Error("rules not changed", "component", "gateway", "err", err)
 		} else {
 			log.Info("rules changed", "component", "gateway", "quota", cfg.Rules.Quota())
+			if keys := e.fixed.changed(cfg.fixed(e.dir)); len(keys) > 0 {
+				log.Warn("these keys, or files that they name, have changed too, which counts from the next start on: restart the gateway", "component", "gateway", "keys", strings.Join(keys, " "))
+			}
 		}
 	}
 }

@@ -236,6 +236,13 @@ func TestGatewayRules(t *testing.T) {
 	if page := ask(); !strings.Contains(page, "Reason: Not for you") {
 		t.Errorf("after a mistake: %s", page)
 	}
+	write("rules: []\n")
+	if strings.Contains(r.stderr.String(), "restart") {
+		t.Errorf("it wants to be started anew: %s", r.stderr.String())
+	}
+	add(t, config, "limits: {idle: 5m}\nhold: {open: true}\n")
+	add(t, filepath.Join(dir, "server.pem"), "\n")
+	reload(`"keys":"hold limits trust"`)
 	printed := r.end(t)
 	for _, want := range []string{`"rule":"watch"`, `"rule":"private"`, `"action":"blocked"`} {
 		if !strings.Contains(printed, want) {
@@ -245,6 +252,15 @@ func TestGatewayRules(t *testing.T) {
 	if _, errs, status := command(t, agent, "gateway", "--config", config); status != 2 || !strings.Contains(errs, "rule private: action") {
 		t.Errorf("with rules that cannot be read: status %d, %s", status, errs)
 	}
+}
+
+// add adds text to a file.
+func add(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	check(t, err)
+	_, err = f.WriteString(text)
+	check(t, errors.Join(err, f.Close()))
 }
 
 func TestGatewayMistakes(t *testing.T) {

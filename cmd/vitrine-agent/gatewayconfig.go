@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/detect"
+	"github.com/vitrine-ndr/vitrine/export/outlet"
+	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
@@ -17,7 +19,7 @@ import (
 type gatewayConfig struct {
 	assembly.Config `yaml:",inline"`
 	Authorities     []authorityConfig `yaml:"authorities"`
-	Export          exportConfig      `yaml:"export"`
+	Export          outlet.Config     `yaml:"export"`
 	Rules           policy.Rules      `yaml:"rules"`
 	Detection       detectionConfig   `yaml:"detection"`
 }
@@ -30,7 +32,7 @@ type authorityConfig struct {
 }
 
 func defaultGatewayConfig() *gatewayConfig {
-	return &gatewayConfig{Config: assembly.Default(), Detection: detectionConfig{Doubt: blockIt}}
+	return &gatewayConfig{Config: assembly.Default(), Detection: detectionConfig{Doubt: inspect.BlockDoubt}}
 }
 
 // Validate checks what no part checks by itself.
@@ -38,7 +40,7 @@ func (c *gatewayConfig) Validate() error {
 	if len(c.Authorities) == 0 {
 		return errors.New("authorities must have one at least; \"vitrine-agent gateway trial-ca\" makes one")
 	}
-	return errors.Join(c.Config.Validate(), c.Export.Validate(), c.Detection.validate())
+	return errors.Join(c.Config.Validate(), c.Export.Validate(), c.Detection.Doubt.Validate("detection.doubt"))
 }
 
 // gatewayParts are what a configuration names, read and checked.
@@ -47,7 +49,7 @@ type gatewayParts struct {
 	all    []*authority.Authority
 	byName map[string]*authority.Authority // and the first by the empty name too
 	engine *detect.Engine                  // nil: nothing is judged
-	export *exporter                       // not by open: it is for a gateway that runs
+	export *outlet.Outlet                  // not by open: it is for a gateway that runs
 }
 
 // open reads all that the configuration in the file names.

@@ -51,7 +51,7 @@ func newGatewaySite(t *testing.T) *gatewaySite {
 		return err == nil
 	})
 	s.serveEcho(t, key)
-	text := "gateway:\n  listen: {connect: \"127.0.0.1:0\", socks5: \"127.0.0.1:0\"}\n  allow: [127.0.0.0/8]\n  trust: {system: false, roots: [origin.pem]}\n"
+	text := "gateway:\n  listen: {connect: \"127.0.0.1:0\", socks5: \"127.0.0.1:0\"}\n  allow: [127.0.0.0/8]\n  trust: {system: false, roots: [origin.pem]}\n  export: {keylog: keys.log}\n"
 	if err := os.WriteFile(s.conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +205,9 @@ func TestUpWithGateway(t *testing.T) {
 	seen := s.await(t, `vantage:gateway and http.url:"/seen"`)
 	if seen.Decryption.Source != flow.FromInspection || seen.Policy.ID != "office" || seen.Policy.Scope != "all" || seen.HTTP.Status != 200 {
 		t.Errorf("told %+v by %+v", seen.HTTP, seen.Policy)
+	}
+	if keys, err := os.ReadFile(filepath.Join(s.keys, "keys.log")); err != nil || strings.Count(string(keys), "CLIENT_TRAFFIC_SECRET_0 ") != 2 {
+		t.Errorf("the key log has %q, %v", keys, err)
 	}
 	wantEcho(t, before)
 

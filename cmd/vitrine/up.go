@@ -180,6 +180,7 @@ func (m *machine) startSources(g *run.Group, sources *sync.WaitGroup) {
 	}
 	if m.gateway != nil {
 		source("gateway", m.runGateway)
+		source("gateway's export", m.gateway.outlet.Run)
 	}
 	source("console", func(ctx context.Context) error { return m.server.Serve(ctx, m.listener) })
 }

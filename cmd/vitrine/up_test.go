@@ -292,6 +292,10 @@ func TestUpRefuses(t *testing.T) {
 	if err := os.WriteFile(file, []byte("data: x\nlissten: y\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	doubtful := filepath.Join(t.TempDir(), "doubtful")
+	if err := os.WriteFile(doubtful, []byte("gateway: {on: true, doubt: maybe, export: {pcap_over_ip: nowhere}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name   string
 		args   []string
@@ -303,6 +307,8 @@ func TestUpRefuses(t *testing.T) {
 		{"a folder that is a file", []string{"--data", file}, 1, "choose another one with --data"},
 		{"an interface that is not there", []string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--iface", "nosuch0"}, 1, "open sensor on nosuch0"},
 		{"an unknown key", []string{"--config", file}, 2, `line 2: unknown key "lissten"; did you mean "listen"?`},
+		{"a bad choice", []string{"--config", doubtful}, 2, `doubt is "maybe", it must be block or pass`},
+		{"a bad address for exports", []string{"--config", doubtful}, 2, `export must have address:port`},
 		{"a bad address", []string{"--listen", "nowhere"}, 2, "listen must be address:port"},
 		{"an argument", []string{"x"}, 2, "unknown command"},
 	} {

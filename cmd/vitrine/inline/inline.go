@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -17,7 +18,9 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/detect"
+	"github.com/vitrine-ndr/vitrine/export/outlet"
 	"github.com/vitrine-ndr/vitrine/flow"
+	"github.com/vitrine-ndr/vitrine/inspect"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source"
@@ -30,13 +33,20 @@ import (
 type Config struct {
 	On              bool `yaml:"on" flag:"gateway" doc:"stand in the way of TLS connections, as policies in the console say"`
 	assembly.Config `yaml:",inline"`
-	Modules         []string `yaml:"pkcs11_modules" doc:"libraries by which authorities that are imported may reach keys in PKCS#11 tokens: their code runs within this program"`
-	Contact         string   `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
+	Modules         []string      `yaml:"pkcs11_modules" doc:"libraries by which authorities that are imported may reach keys in PKCS#11 tokens: their code runs within this program"`
+	Contact         string        `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
+	Doubt           inspect.Doubt `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
+	Export          outlet.Config `yaml:"export"`
+}
+
+// Validate checks what no part checks by itself.
+func (c *Config) Validate() error {
+	return errors.Join(c.Config.Validate(), c.Export.Validate(), c.Doubt.Validate("doubt"))
 }
 
 // DefaultConfig listens for this machine's own programs.
 func DefaultConfig() Config {
-	c := Config{Config: assembly.Default()}
+	c := Config{Config: assembly.Default(), Doubt: inspect.BlockDoubt}
 	c.Listen = assembly.Listen{Connect: "127.0.0.1:3128", SOCKS5: "127.0.0.1:1080"}
 	return c
 }
@@ -48,6 +58,7 @@ type Deps struct {
 	Dir   string           // that files of the configuration lie in
 	Never []netip.AddrPort // where it must not connect to, whatever is allowed
 	Leg   func(flow.Tuple) // as in gateway.Config
+	Keys  io.Writer        // likewise, KeyLog
 	Log   *slog.Logger
 }
 
@@ -85,7 +96,7 @@ func Open(ctx context.Context, cfg *Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{log: deps.Log}
 	blocks := func(policy, host string) bool { return r.engine.Load().BlocksAt(policy, host) }
-	r.assembly, err = parts.Open(ctx, assembly.Options{Never: deps.Never, Leg: deps.Leg, Blocks: blocks}, deps.Log)
+	r.assembly, err = parts.Open(ctx, assembly.Options{Never: deps.Never, Leg: deps.Leg, KeyLog: deps.Keys, Blocks: blocks}, deps.Log)
 	if err != nil {
 		return nil, fmt.Errorf("%w; choose other places with gateway.listen, --connect and --socks5", err)
 	}

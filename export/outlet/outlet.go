@@ -1,33 +1,36 @@
-package main
+// Package outlet lets others have the plaintext of a gateway, as packets and as session keys. What people configure comes in; a Sink goes
+// out that records on the way to the next one. It knows nothing of where plaintext comes from.
+package outlet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/vitrine-ndr/vitrine/export"
-	"github.com/vitrine-ndr/vitrine/internal/run"
 	"github.com/vitrine-ndr/vitrine/source"
-	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
-// exportConfig says who else gets the plaintext. Nobody does unless it is set.
-type exportConfig struct {
-	PcapOverIP string      `yaml:"pcap_over_ip" doc:"address and port at which whoever connects is sent the plaintext as packets, in a pcap file"`
-	VXLAN      vxlanConfig `yaml:"vxlan"`
-	KeyLog     string      `yaml:"keylog" doc:"file for the session keys of both sides of inspected connections"`
+// Config says who else gets the plaintext. Nobody does unless it is set.
+type Config struct {
+	PcapOverIP string `yaml:"pcap_over_ip" doc:"address and port at which whoever connects is sent the plaintext as packets, in a pcap file"`
+	VXLAN      VXLAN  `yaml:"vxlan"`
+	KeyLog     string `yaml:"keylog" doc:"file for the session keys of both sides of inspected connections"`
 }
 
-type vxlanConfig struct {
+// VXLAN is a mirror.
+type VXLAN struct {
 	To  string `yaml:"to" doc:"address and port that the plaintext is sent to, as packets in VXLAN"`
 	VNI uint32 `yaml:"vni" doc:"number of the VXLAN network"`
 }
 
 // Validate checks addresses.
-func (c *exportConfig) Validate() error {
+func (c *Config) Validate() error {
 	for _, a := range []string{c.PcapOverIP, c.VXLAN.To} {
 		if _, _, err := net.SplitHostPort(a); a != "" && err != nil {
 			return fmt.Errorf("export must have address:port: %w", err)
@@ -39,8 +42,9 @@ func (c *exportConfig) Validate() error {
 	return nil
 }
 
-// exporter is who else gets the plaintext. Its fields are nil where nobody does.
-type exporter struct {
+// Outlet is who else gets the plaintext. Its fields are nil where nobody does.
+type Outlet struct {
+	log     *slog.Logger
 	to      export.Recorders
 	segment int // most that packets may hold of a stream; 0: as usual
 	after   *export.File
@@ -50,12 +54,13 @@ type exporter struct {
 	files   []io.Closer
 }
 
-// open opens all that is configured, and says that it did. Files lie in the folder, but for that of the packets.
-func (c *exportConfig) open(pcapAfter, dir string, log *slog.Logger) (x *exporter, err error) {
-	x = &exporter{}
+// Open opens all that is configured, and says that it did. A key log that is configured lies in the folder, unless its path is absolute.
+// pcapAfter is the path of one more file of packets, or empty.
+func (c *Config) Open(pcapAfter, dir string, log *slog.Logger) (x *Outlet, err error) {
+	x = &Outlet{log: log}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, x.close(log))
+			err = errors.Join(err, x.Close())
 		}
 	}()
 	tell := func(what, where string) {
@@ -87,7 +92,11 @@ func (c *exportConfig) open(pcapAfter, dir string, log *slog.Logger) (x *exporte
 		tell("packets in VXLAN", c.VXLAN.To)
 	}
 	if c.KeyLog != "" {
-		if x.keyLog, err = x.create(assembly.Beside(dir, c.KeyLog), os.O_APPEND); err != nil {
+		path := c.KeyLog
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if x.keyLog, err = x.create(path, os.O_APPEND); err != nil {
 			return x, err
 		}
 		tell("session keys", x.keyLog.Name())
@@ -96,7 +105,7 @@ func (c *exportConfig) open(pcapAfter, dir string, log *slog.Logger) (x *exporte
 }
 
 // create opens a file that only its owner may read.
-func (x *exporter) create(path string, how int) (*os.File, error) {
+func (x *Outlet) create(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|how, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
@@ -105,23 +114,24 @@ func (x *exporter) create(path string, how int) (*os.File, error) {
 	return f, f.Chmod(0o600) // it may have been there
 }
 
-// sink puts the export in front of the next Sink.
-func (x *exporter) sink(next source.Sink) source.Sink {
+// Sink returns one that records on the way to the next.
+func (x *Outlet) Sink(next source.Sink) source.Sink {
 	if len(x.to) == 0 {
 		return next
 	}
 	return export.PlainSink(next, x.to, export.PlainOptions{Segment: x.segment})
 }
 
-// begin serves those who come for the plaintext.
-func (x *exporter) begin(group *run.Group) {
-	if x.overIP != nil {
-		group.Go("pcap over IP", x.overIP.Run)
+// Run serves those who come for the plaintext, until ctx is done.
+func (x *Outlet) Run(ctx context.Context) error {
+	if x.overIP == nil {
+		return nil
 	}
+	return x.overIP.Run(ctx)
 }
 
-// close ends the export, and tells what was lost.
-func (x *exporter) close(log *slog.Logger) error {
+// Close ends the export, and tells what was lost.
+func (x *Outlet) Close() error {
 	var errs []error
 	if x.after != nil {
 		errs = append(errs, x.after.Close())
@@ -130,16 +140,16 @@ func (x *exporter) close(log *slog.Logger) error {
 		errs = append(errs, f.Close())
 	}
 	if x.overIP != nil && x.overIP.Dropped() > 0 {
-		log.Warn("packets dropped: readers were too slow", "component", "export", "dropped", x.overIP.Dropped())
+		x.log.Warn("packets dropped: readers were too slow", "component", "export", "dropped", x.overIP.Dropped())
 	}
 	if x.mirror != nil && x.mirror.Failed() > 0 {
-		log.Warn("packets not sent to the mirror", "component", "export", "failed", x.mirror.Failed())
+		x.log.Warn("packets not sent to the mirror", "component", "export", "failed", x.mirror.Failed())
 	}
 	return errors.Join(errs...)
 }
 
-// keys returns where session keys are written, or nil.
-func (x *exporter) keys() io.Writer {
+// Keys returns where session keys are written, or nil.
+func (x *Outlet) Keys() io.Writer {
 	if x.keyLog == nil {
 		return nil
 	}
