@@ -36,7 +36,7 @@ func Load(f Files, now time.Time) (*Authority, error) {
 func (f Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	var passphrase Passphrase
 	if f.Passphrase != "" {
-		text, err := readSecret(f.Passphrase)
+		text, err := ReadSecret(f.Passphrase)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read passphrase: %w", err)
 		}
@@ -44,7 +44,7 @@ func (f Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	}
 	switch strings.ToLower(filepath.Ext(f.Certificate)) {
 	case ".p12", ".pfx":
-		der, err := readSecret(f.Certificate)
+		der, err := ReadSecret(f.Certificate)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read certificate: %w", err)
 		}
@@ -55,7 +55,7 @@ func (f Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read certificate: %w", err)
 	}
-	secret, err := readSecret(f.Key)
+	secret, err := ReadSecret(f.Key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the certificate's key: %w", err)
 	}
@@ -79,8 +79,8 @@ func readFile(path string) ([]byte, error) {
 	return readAll(f)
 }
 
-// readSecret reads what only the owner may read.
-func readSecret(path string) ([]byte, error) {
+// ReadSecret reads a file that only its owner can read; others are refused.
+func ReadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
