@@ -71,7 +71,7 @@ To try it:
 	f.BoolVar(&o.stats, "stats", false, "print counters at the end")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log each connection that fails")
 	config.AddFlags(f, cfg)
-	cmd.AddCommand(newTrialCA())
+	cmd.AddCommand(newTrialCA(), newECH())
 	return cmd
 }
 
@@ -211,6 +211,9 @@ func describeGateway(out io.Writer, cfg *gatewayConfig, parts *gatewayParts, now
 	for _, i := range parts.Identities.All {
 		fmt.Fprintf(out, "identity %s, %s, valid until %s (%d days): for %s, used by %s\n", i.ID, terminal.Escape(i.Subject()), i.Expires().Format(time.DateOnly), daysLeft(i.Expires(), now),
 			strings.Join(i.Names, ", "), joined(i.Sources))
+	}
+	if names := parts.ECH.Names(); len(names) > 0 {
+		fmt.Fprintf(out, "ClientHellos that are encrypted to %s are opened\n", strings.Join(names, ", "))
 	}
 	for _, p := range cfg.Rules.Policies {
 		state := "enabled"

@@ -22,7 +22,7 @@ func (c *gatewayConfig) fixed(dir string) fixed {
 	f["users"] = append(f["users"], contents(dir, c.Users)...)
 	f["trust"] = append(f["trust"], contents(dir, c.Trust.Roots...)...)
 	for _, a := range c.Authorities {
-		f["authorities"] = append(f["authorities"], contents(dir, a.Certificate, a.Key, a.Passphrase)...)
+		f["authorities"] = append(f["authorities"], contents(dir, a.Certificate, string(a.Key), a.Passphrase)...)
 	}
 	return f
 }

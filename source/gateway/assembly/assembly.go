@@ -69,7 +69,7 @@ func (p *Parts) Open(ctx context.Context, o Options, log *slog.Logger) (*Assembl
 	c, guard := &p.config, &origin.Guard{Allow: p.allow, Never: o.Never}
 	judge := origin.NewOnline(p.roots, origin.Online{Guard: guard, Complete: c.Trust.Complete, Revocation: c.Trust.Revocation}, log)
 	a.Gateway, err = gateway.New(gateway.Config{
-		Listeners: a.listeners, Rules: none, Judge: judge, Guard: guard, Pins: p.pins.table, Identities: p.Identities,
+		Listeners: a.listeners, Rules: none, Judge: judge, Guard: guard, Pins: p.pins.table, Identities: p.Identities, ECH: p.ECH,
 		Hold:   gateway.Hold{Bytes: int(c.Hold.Bytes), Time: c.Hold.Time, Open: c.Hold.Open},
 		Limits: c.Limits.admission(), Handshake: c.Limits.Handshake, Idle: c.Limits.Idle, Seed: flow.NewSeed(), KeyLog: o.KeyLog, Leg: o.Leg, Blocks: o.Blocks,
 	}, log)

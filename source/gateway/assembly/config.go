@@ -28,6 +28,7 @@ type Config struct {
 	Pins   Pins     `yaml:"pins"`
 	// Identities are the gateway's own.
 	Identities []identity.Config `yaml:"identities"`
+	ECH        ECH               `yaml:"ech"`
 }
 
 // Listen is where clients connect.
@@ -62,6 +63,11 @@ type Hold struct {
 	Bytes config.Size   `yaml:"bytes" doc:"most that is held back of a direction while detection decides"`
 	Time  time.Duration `yaml:"time" doc:"longest that it is held back"`
 	Open  bool          `yaml:"open" doc:"at a limit forward what is held; else end the connection"`
+}
+
+// ECH is about ClientHellos that are encrypted to the gateway.
+type ECH struct {
+	Keys []string `yaml:"keys" doc:"files of keys, as \"vitrine-agent gateway ech\" makes them: the one that clients are told of, and those before"`
 }
 
 func (l Limits) admission() admission.Limits {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
+	"github.com/vitrine-ndr/vitrine/source/gateway/ech"
 	"github.com/vitrine-ndr/vitrine/source/gateway/front"
 	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 )
@@ -22,6 +24,8 @@ type Parts struct {
 	pins   *keeper
 	// Identities are the gateway's own.
 	Identities *identity.Set
+	// ECH are keys for ClientHellos that are encrypted to the gateway; nil: none.
+	ECH *ech.Keys
 }
 
 // Read reads all that the configuration names. Files lie in the folder, unless their paths are absolute.
@@ -44,6 +48,9 @@ func (c *Config) Read(dir string) (*Parts, error) {
 		return nil, err
 	}
 	if p.Identities, err = identity.Open(c.Identities, dir, time.Now()); err != nil {
+		return nil, err
+	}
+	if p.ECH, err = c.ECH.read(dir); err != nil {
 		return nil, err
 	}
 	p.roots, err = c.Trust.read(dir)
@@ -84,6 +91,22 @@ func readUsers(path string) (*front.Users, error) {
 		return nil, fmt.Errorf("users %s: %w", path, err)
 	}
 	return u, nil
+}
+
+func (c *ECH) read(dir string) (*ech.Keys, error) {
+	var keys []*ech.Key
+	for _, file := range c.Keys {
+		text, err := authority.ReadSecret(Beside(dir, file))
+		if err != nil {
+			return nil, fmt.Errorf("read ech.keys: %w", err)
+		}
+		k, err := ech.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("ech.keys, %s: %w", file, err)
+		}
+		keys = append(keys, k)
+	}
+	return ech.NewKeys(keys)
 }
 
 // read returns who may vouch for servers.

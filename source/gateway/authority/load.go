@@ -51,7 +51,7 @@ func (f *Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	file := f.path(f.Certificate)
 	var passphrase Passphrase
 	if f.Passphrase != "" {
-		text, err := readSecret(f.path(f.Passphrase))
+		text, err := ReadSecret(f.path(f.Passphrase))
 		if err != nil {
 			return nil, nil, fmt.Errorf("read passphrase: %w", err)
 		}
@@ -59,7 +59,7 @@ func (f *Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	}
 	switch strings.ToLower(filepath.Ext(file)) {
 	case ".p12", ".pfx":
-		der, err := readSecret(file)
+		der, err := ReadSecret(file)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read certificate: %w", err)
 		}
@@ -70,7 +70,7 @@ func (f *Files) read() ([]*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read certificate: %w", err)
 	}
-	secret, err := readSecret(f.path(string(f.Key)))
+	secret, err := ReadSecret(f.path(string(f.Key)))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the certificate's key: %w", err)
 	}
@@ -109,8 +109,8 @@ func readFile(path string) ([]byte, error) {
 	return readAll(f)
 }
 
-// readSecret reads what only the owner may read.
-func readSecret(path string) ([]byte, error) {
+// ReadSecret reads a file that only its owner can read; others are refused.
+func ReadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

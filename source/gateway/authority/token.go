@@ -39,7 +39,7 @@ func fromToken(certificates []byte, u *token.URI, now time.Time) (*Authority, er
 	if err != nil {
 		return nil, err
 	}
-	key, err := token.Open(u, readSecret)
+	key, err := token.Open(u, ReadSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func Unseal(certificates, key []byte, p Passphrase, modules []string, now time.T
 	if err != nil {
 		return nil, err
 	}
-	return New(chain, u.Known(chain[0].PublicKey, readSecret), now)
+	return New(chain, u.Known(chain[0].PublicKey, ReadSecret), now)
 }
 
 // inToken is the key if it lies in a token.

@@ -2839,6 +2839,8 @@ export interface components {
              * @description Application data that was seen but not decrypted
              */
             lost_bytes?: number;
+            /** @description Server name outside of an encrypted ClientHello that the gateway has opened */
+            outer_sni?: string;
             /**
              * Format: int64
              * @description Application data that was decrypted
