@@ -108,6 +108,40 @@ func TestEventWithoutAConnection(t *testing.T) {
 	}
 }
 
+// The table of what programs do has what was asked for and what came back, whatever the protocol.
+func TestTableByProcess(t *testing.T) {
+	of := event.Record{Local: flow.ClientSide, Process: &flow.Process{Name: "curl", PID: 7}, Server: flow.Endpoint{IP: netip.MustParseAddr("192.0.2.1"), Port: 21}}
+	for _, tc := range []struct {
+		body func(*event.Record)
+		want string
+	}{
+		{func(r *event.Record) {
+			r.HTTP = &event.HTTP{Method: "GET", Host: "a.example", URL: "/x", Status: 200, Response: &event.Message{Content: event.Content{Size: 3}}}
+		}, "curl[7] out a.example GET /x 200 3 B"},
+		{func(r *event.Record) { r.Kind, r.FTP = event.KindFTP, &event.FTP{Code: 220} }, "curl[7] out 192.0.2.1:21 ftp 220"},
+		{func(r *event.Record) {
+			r.Kind, r.FTP = event.KindFTP, &event.FTP{Command: "RETR", Argument: "a.txt", Code: 226}
+		}, "curl[7] out 192.0.2.1:21 RETR a.txt 226"},
+		{func(r *event.Record) {
+			r.Kind, r.FTPData = event.KindFTPData, &event.FTPData{Command: "RETR", Name: "a.txt", Content: event.Content{Size: 3}}
+		}, "curl[7] out 192.0.2.1:21 ftp_data RETR a.txt 3 B 3 B"},
+	} {
+		var out bytes.Buffer
+		w, err := New(&out, Options{Format: "table", ByProcess: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := of
+		tc.body(&r)
+		if err := errors.Join(w.Write(&r), w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(strings.Fields(strings.Split(out.String(), "\n")[1])[1:], " "); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
+
 func TestSummaries(t *testing.T) {
 	for _, tc := range []struct {
 		record event.Record
@@ -125,6 +159,9 @@ func TestSummaries(t *testing.T) {
 		{event.Record{File: &event.File{Name: "a.png", Type: "image/png", Size: 3, SHA256: "00"}}, "a.png image/png 3 B 00"},
 		{event.Record{SMTP: &event.SMTP{MailFrom: "a@x", RcptTo: []string{"b@y", "c@y"}, Code: 250, Message: &event.Mail{Subject: "s"}}}, "a@x to b@y, c@y 250 s"},
 		{event.Record{SMTP: &event.SMTP{Mechanism: "PLAIN", User: "u", Login: event.LoginRefused, Code: 535}}, "PLAIN u refused 535"},
+		{event.Record{FTP: &event.FTP{Command: "PASS", User: "u", Login: "refused", Code: 530}}, "PASS refused 530"},
+		{event.Record{FTP: &event.FTP{Command: "RETR", Argument: "a.txt", Code: 226}}, "RETR a.txt 226"},
+		{event.Record{FTPData: &event.FTPData{Command: "RETR", Name: "a.txt", Content: event.Content{Type: "text/plain", Size: 3}}}, "RETR a.txt text/plain 3 B"},
 		{event.Record{WebSocket: &event.WebSocket{Direction: "to_server", Opcode: "text", Host: "h", Content: event.Content{Size: 4}}}, "to_server text h 4 B"},
 		{event.Record{Unknown: &event.Unknown{BytesToServer: 5}}, "5 B to server, 0 B to client"},
 		{event.Record{

@@ -71,15 +71,21 @@ func host(r *event.Record) string {
 }
 
 func method(r *event.Record) string {
-	if r.HTTP != nil {
+	switch {
+	case r.HTTP != nil:
 		return r.HTTP.Method
+	case r.FTP != nil && r.FTP.Command != "":
+		return r.FTP.Command
 	}
 	return string(r.Kind)
 }
 
 func path(r *event.Record) string {
-	if r.HTTP != nil {
+	switch {
+	case r.HTTP != nil:
 		return r.HTTP.URL
+	case r.FTP != nil:
+		return words(r.FTP.Argument, r.FTP.Login)
 	}
 	return summary(r)
 }
@@ -90,6 +96,8 @@ func status(r *event.Record) string {
 		return number(r.HTTP.Status)
 	case r.SMTP != nil:
 		return number(r.SMTP.Code)
+	case r.FTP != nil:
+		return number(r.FTP.Code)
 	}
 	return ""
 }
@@ -103,6 +111,8 @@ func size(r *event.Record) string {
 		return terminal.Bytes(r.WebSocket.Size)
 	case r.SMTP != nil && r.SMTP.Message != nil:
 		return terminal.Bytes(r.SMTP.Message.Size)
+	case r.FTPData != nil:
+		return terminal.Bytes(r.FTPData.Size)
 	case r.File != nil:
 		return terminal.Bytes(r.File.Size)
 	}
@@ -168,6 +178,10 @@ func summary(r *event.Record) string {
 		return words(r.WebSocket.Direction, r.WebSocket.Opcode, r.WebSocket.Host, terminal.Bytes(r.WebSocket.Size))
 	case r.SMTP != nil:
 		return mail(r.SMTP)
+	case r.FTP != nil:
+		return words(r.FTP.Command, r.FTP.Argument, r.FTP.Login, number(r.FTP.Code))
+	case r.FTPData != nil:
+		return words(r.FTPData.Command, r.FTPData.Name, r.FTPData.Type, terminal.Bytes(r.FTPData.Size))
 	case r.File != nil:
 		return words(r.File.Name, r.File.Type, terminal.Bytes(r.File.Size), r.File.SHA256)
 	case r.Finding != nil:

@@ -161,9 +161,7 @@ func (k *kernel) attachTracepoints() error {
 }
 
 func (k *kernel) unwatch() {
-	for _, l := range k.tracepoints {
-		l.Close()
-	}
+	_ = attachment(k.tracepoints).detach() // they are gone with this program, if not now
 	k.tracepoints = nil
 }
 
