@@ -236,6 +236,19 @@ describe("the gateway of this server", () => {
     await dialog().getByRole("button", { name: "Import", exact: true }).click();
     await page.getByRole("heading", { name: "both", exact: true }).waitFor();
     await remove("both");
+    await button("Import an authority").click();
+    await dialog().getByLabel("Name of the authority").fill("hsm");
+    await dialog().getByLabel("PEM file, with the key in a PKCS#11 token").check();
+    await dialog()
+      .getByLabel("Certificate", { exact: true })
+      .fill(readFileSync(at("own.pem"), "utf8"));
+    await dialog().getByLabel("Where the key lies").fill("pkcs11:token=a;object=b?module-path=/m.so&pin-value=1");
+    await dialog().getByRole("button", { name: "Import", exact: true }).click();
+    await dialog()
+      .getByText(/none of those that the configuration allows/)
+      .waitFor();
+    await accessible();
+    await dialog().getByRole("button", { name: "Cancel" }).click();
     rmSync(folder, { recursive: true });
     await button("Delete trial").click();
     await dialog().getByText("These policies use it: the-office.").waitFor();
