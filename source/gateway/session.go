@@ -150,8 +150,7 @@ func (s *session) hear() {
 	b := make([]byte, 4<<10)
 	for known := false; !known; {
 		n, err := s.client.Read(b)
-		if !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+n) {
-			s.gateway.stats.overCapacity.Add(1)
+		if !s.keep(len(s.first.buf), len(s.first.buf)+n) {
 			s.client.reset() // a part of what it has said is lost
 			err = errSilenced
 		} else {
@@ -164,6 +163,15 @@ func (s *session) hear() {
 			return
 		}
 	}
+}
+
+// keep reports whether there is room for more of what the client says first, or of what may be a ClientHello, and counts where there is none.
+func (s *session) keep(was, size int) bool {
+	if s.gateway.desk.Greet(was, size) {
+		return true
+	}
+	s.gateway.stats.overCapacity.Add(1)
+	return false
 }
 
 // takeFirst returns what the client has said first, which the session forgets: most of it is sent at once, and the connection may last
@@ -266,13 +274,8 @@ func (s *session) lookInto(ctx context.Context) *helloReader {
 	return s.converse()
 }
 
-// goOn decides anew where TLS begins in the midst of the connection: now there is a name.
+// goOn decides anew where TLS begins in the midst of the connection: now there is a name. takeFirst gives back what is kept of the hello.
 func (s *session) goOn(ctx context.Context, first *helloReader) {
-	if !s.gateway.desk.Greet(0, len(first.buf)) { // takeFirst gives it back
-		s.gateway.stats.overCapacity.Add(1)
-		s.client.reset()
-		return
-	}
 	s.first, s.later, s.banner, s.seen = *first, true, nil, [2]uint64{}
 	s.listened(time.Now())
 	s.decision = s.ask(s.gateway.rules.Load())
