@@ -243,6 +243,7 @@ func TestGatewayRules(t *testing.T) {
 	add(t, config, "limits: {idle: 5m}\nhold: {open: true}\n")
 	add(t, filepath.Join(dir, "server.pem"), "\n")
 	reload(`"keys":"hold limits trust"`)
+	write("rules: [{id: private}]\n")
 	printed := r.end(t)
 	for _, want := range []string{`"rule":"watch"`, `"rule":"private"`, `"action":"blocked"`} {
 		if !strings.Contains(printed, want) {
