@@ -65,4 +65,21 @@ func TestPinsAreKept(t *testing.T) {
 			t.Errorf("counted %s", r.stderr.String())
 		}
 	}
+	file := filepath.Join(dir, "pins.json")
+	check(t, os.WriteFile(file, []byte("not what it was"), 0o600))
+	config := filepath.Join(dir, "gateway.yaml")
+	if out, _, status := command(t, agent, "gateway", "--config", config, "--check-config"); status != 0 {
+		t.Errorf("the check ends with %d: %s", status, out)
+	}
+	r := &running{cmd: exec.Command(agent, "gateway", "--config", config)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.stderr
+	start(t, r.cmd)
+	eventually(t, "the gateway listens", func() bool { return strings.Contains(r.stderr.String(), "clients may connect") })
+	if curl(cert, "localhost") {
+		t.Error("bypassed by what cannot be read")
+	}
+	r.end(t)
+	if aside, err := os.ReadFile(file + ".unreadable"); err != nil || string(aside) != "not what it was" || !strings.Contains(r.stderr.String(), `"level":"ERROR"`) {
+		t.Errorf("moved aside was %q, %v; logged %s", aside, err, r.stderr.String())
+	}
 }

@@ -77,6 +77,8 @@ func beginsRecord(b []byte) bool {
 type turn struct {
 	spoke [2]atomic.Bool // a direction has said something
 	begun atomic.Bool    // TLS begins
+	// keep asks whether so many bytes may be kept of what may be a ClientHello, where so many were before.
+	keep func(was, size int) bool
 
 	// What follows is the client's direction's alone, until both have ended.
 	first helloReader // what may be a ClientHello
@@ -91,7 +93,7 @@ var (
 	errStolen = errors.New("a ClientHello that took too long")
 )
 
-// pass takes more bytes of a direction and returns those that are to be forwarded. The error is one of the two above.
+// pass takes more bytes of a direction and returns those that are to be forwarded. The error is one of the two above, or errSilenced.
 func (t *turn) pass(dir flow.Direction, at time.Time, b []byte) ([]byte, error) {
 	if dir == flow.ToClient || len(t.first.buf) == 0 {
 		begins := dir == flow.ToServer && t.spoke[0].Load() && t.spoke[1].Load() && mayBeHello(b)
@@ -101,6 +103,9 @@ func (t *turn) pass(dir flow.Direction, at time.Time, b []byte) ([]byte, error) 
 		}
 		t.since = at
 	}
+	if n := len(t.first.buf); !t.keep(n, n+len(b)) {
+		return nil, errSilenced
+	}
 	known := t.first.add(b)
 	switch {
 	case t.first.hello != nil && t.sent == 0:
@@ -109,13 +114,19 @@ func (t *turn) pass(dir flow.Direction, at time.Time, b []byte) ([]byte, error) 
 		return nil, errStolen
 	case known || !mayBeHello(t.first.buf):
 		b = t.first.buf[t.sent:]
-		t.first, t.sent = helloReader{}, 0
+		t.forget()
 		return b, nil
 	case t.sent > 0:
 		t.sent += len(b)
 		return b, nil
 	}
 	return nil, nil
+}
+
+// forget gives back what is kept.
+func (t *turn) forget() {
+	t.keep(len(t.first.buf), 0)
+	t.first, t.sent = helloReader{}, 0
 }
 
 // mayBeHello tells whether b may begin a ClientHello.

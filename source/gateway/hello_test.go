@@ -128,7 +128,14 @@ func FuzzTurn(f *testing.F) {
 	f.Add(hello, uint16(100), true)
 	f.Add([]byte("\x16\x03\x01\x00\x04\x02bcd"), uint16(1), true)
 	f.Fuzz(func(t *testing.T, said []byte, size uint16, slow bool) {
-		var turn turn
+		kept := 0
+		turn := turn{keep: func(was, size int) bool {
+			if was != kept {
+				t.Fatalf("%d bytes are kept, not %d", kept, was)
+			}
+			kept = size
+			return true
+		}}
 		_, _ = turn.pass(flow.ToClient, time.Time{}, []byte("220 hi"))
 		if _, err := turn.pass(flow.ToServer, time.Time{}, []byte("STARTTLS")); err != nil {
 			t.Fatal(err)

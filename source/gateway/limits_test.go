@@ -82,10 +82,32 @@ func TestAsManyAsMayBe(t *testing.T) {
 func TestUnfinishedHellos(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), config: func(c *gateway.Config) { c.Limits.Greetings = 20 << 10 }})
 	address, _ := w.shop(t, nil)
+	w.fillGreetings(t, address, func() net.Conn { return w.connect(t, address) })
+}
+
+// TestUnfinishedLaterHellos has them do so where TLS begins in the midst of the connection.
+func TestUnfinishedLaterHellos(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{}), config: func(c *gateway.Config) { c.Limits.Greetings = 20 << 10 }})
+	address, _ := w.shop(t, nil)
+	mailman := w.mailman(t, nil)
+	for range 3 { // each gives back what it has taken
+		w.fillGreetings(t, address, func() net.Conn { return w.askForTLS(t, mailman) })
+	}
+}
+
+// fillGreetings has three clients begin hellos, of whom one is silenced, while others go on.
+func (w *world) fillGreetings(t *testing.T, address string, connect func() net.Conn) {
+	t.Helper()
+	for end := time.Now().Add(patience); w.Stats().Open > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("those before are not gone")
+		}
+	}
+	before := w.Stats().OverCapacity
 	start := append([]byte{22, 3, 1, 0x40, 0, 1, 0, 0xff, 0}, make([]byte, 12<<10)...)
 	var open []net.Conn
 	for range 3 {
-		c := w.connect(t, address)
+		c := connect()
 		defer c.Close()
 		_, err := c.Write(start)
 		check(t, err)
@@ -99,7 +121,7 @@ func TestUnfinishedHellos(t *testing.T) {
 		}()
 	}
 	<-ended // whichever was the last to say too much
-	if s := w.Stats(); s.OverCapacity != 1 {
+	if s := w.Stats(); s.OverCapacity != before+1 {
 		t.Errorf("counted %+v", s)
 	}
 	other, err := w.handshake(t, address, w.client())

@@ -51,11 +51,12 @@ func (s *session) relay(client, server end, look bool) {
 // converse relays what is no TLS, and looks at it, until it has ended or TLS begins. Then it returns what the client has said from there on,
 // of which nothing was forwarded, and both directions can be read from there on.
 func (s *session) converse() *helloReader {
-	r := &relay{session: s, look: true, turn: new(turn), ends: [2]end{flow.ToServer: s.plainServer(), flow.ToClient: s.plain()}}
+	r := &relay{session: s, look: true, turn: &turn{keep: s.keep}, ends: [2]end{flow.ToServer: s.plainServer(), flow.ToClient: s.plain()}}
 	r.run()
 	if r.turn.begun.Load() && !r.aborted.Load() && r.lingers.Load() == 0 {
 		return &r.turn.first
 	}
+	r.turn.forget()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -171,19 +172,31 @@ func (s *session) listened(since time.Time) {
 func (s *session) hear() {
 	for known := false; !known; {
 		err := s.client.Wait()
-		b := s.client.Take()
+		b := s.client.Peek()
 		switch {
 		case err != nil || len(b) == 0:
 			s.first.not = s.client.Ended() && len(s.first.buf) == 0 // it has nothing to say, but may want to hear
 			return
-		case !s.gateway.desk.Greet(len(s.first.buf), len(s.first.buf)+len(b)):
-			s.gateway.stats.overCapacity.Add(1)
+		case !s.keep(len(s.first.buf), len(s.first.buf)+len(b)):
 			s.client.Reset() // a part of what it has said is lost
 			return
 		}
 		known = s.first.add(b)
+		s.client.Discard()
 	}
 }
+
+// keep reports whether there is room for more of what the client says first, or of what may be a ClientHello, and counts where there is none.
+func (s *session) keep(was, size int) bool {
+	if s.gateway.desk.Greet(was, size) {
+		return true
+	}
+	s.gateway.stats.overCapacity.Add(1)
+	return false
+}
+
+// errSilenced ends a message for which there is no memory.
+var errSilenced = errors.New("too much is unfinished")
 
 // takeFirst returns what the client has said first, which the session forgets: most of it is sent at once, and the connection may last
 // for days.
@@ -287,13 +300,8 @@ func (s *session) lookInto(ctx context.Context) *helloReader {
 	return s.converse()
 }
 
-// goOn decides anew where TLS begins in the midst of the connection: now there is a name.
+// goOn decides anew where TLS begins in the midst of the connection: now there is a name. takeFirst gives back what is kept of the hello.
 func (s *session) goOn(ctx context.Context, first *helloReader) {
-	if !s.gateway.desk.Greet(0, len(first.buf)) { // takeFirst gives it back
-		s.gateway.stats.overCapacity.Add(1)
-		s.client.Reset()
-		return
-	}
 	s.first, s.later, s.seen = *first, true, [2]uint64{}
 	s.listened(time.Now())
 	s.decide()

@@ -55,6 +55,9 @@ type Options struct {
 
 // Open opens the front ends; from then on, clients wait for Run. Until Enforce, everything will be handed on as it is.
 func (p *Parts) Open(ctx context.Context, o Options, log *slog.Logger) (*Assembly, error) {
+	if err := p.pins.moveAside(log); err != nil {
+		return nil, err
+	}
 	a := &Assembly{pins: p.pins, own: p.Identities, log: log, mints: map[*authority.Authority]*authority.Mint{}}
 	if port := p.config.Listen.Transparent; port > 0 {
 		a.diverter = divert.New(port)

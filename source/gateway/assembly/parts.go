@@ -44,9 +44,7 @@ func (c *Config) Read(dir string) (*Parts, error) {
 		}
 		p.allow = append(p.allow, prefix.Masked())
 	}
-	if p.pins, err = openPins(&c.Pins, dir, time.Now()); err != nil {
-		return nil, err
-	}
+	p.pins = openPins(&c.Pins, dir, time.Now())
 	if p.Identities, err = identity.Open(c.Identities, dir, time.Now()); err != nil {
 		return nil, err
 	}

@@ -48,18 +48,37 @@ type keeper struct {
 	table *pin.Table
 	file  string // empty: none
 
+	unread error // why nothing was taken from the file, though it is there
+
 	mu    sync.Mutex
 	saved uint64 // the revision in the file
 }
 
-// openPins returns the table, with what the file has kept, if there is one.
-func openPins(c *Pins, dir string, now time.Time) (*keeper, error) {
-	k := &keeper{table: pin.New(pin.Config{Time: c.Time, Clients: c.Clients, Approval: c.Approval == required}), file: Beside(dir, c.Learnt)}
-	if err := k.read(now); err != nil {
-		return nil, fmt.Errorf("read pins.learnt: %w", err)
+// openPins returns the table, with what the file has kept, if there is one that can be read.
+func openPins(c *Pins, dir string, now time.Time) *keeper {
+	empty := func() *pin.Table {
+		return pin.New(pin.Config{Time: c.Time, Clients: c.Clients, Approval: c.Approval == required})
+	}
+	k := &keeper{table: empty(), file: Beside(dir, c.Learnt)}
+	if k.unread = k.read(now); k.unread != nil {
+		k.table = empty() // it may have taken a part
 	}
 	k.saved = k.table.Revision()
-	return k, nil
+	return k
+}
+
+// moveAside makes room where the file cannot be read, so that nothing of it is lost.
+func (k *keeper) moveAside(log *slog.Logger) error {
+	if k.unread == nil {
+		return nil
+	}
+	aside := k.file + ".unreadable"
+	if err := os.Rename(k.file, aside); err != nil {
+		return fmt.Errorf("move pins.learnt aside, which cannot be read (%w): %w", k.unread, err)
+	}
+	log.Error("what was learnt of pinned certificates cannot be read: the gateway begins anew, and the file was moved aside", "component", "gateway", "file", aside, "err", k.unread)
+	k.unread = nil
+	return nil
 }
 
 func (k *keeper) read(now time.Time) error {

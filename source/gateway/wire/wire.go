@@ -176,9 +176,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 	n := copy(b, c.ahead[:c.handOut(len(b))])
 	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
-		c.ahead = nil
-		c.freeBlock()
-		c.freePart()
+		c.Discard()
 	}
 	return n, nil
 }
@@ -221,11 +219,11 @@ func (c *Conn) TLS() { c.records = true }
 // Peek returns what is there. It is valid until the next call of Wait or Read.
 func (c *Conn) Peek() []byte { return c.ahead }
 
-// Take is Peek of what is then no longer there.
-func (c *Conn) Take() []byte {
-	b := c.ahead
+// Discard drops what is there.
+func (c *Conn) Discard() {
 	c.ahead = nil
-	return b
+	c.freeBlock()
+	c.freePart()
 }
 
 // Unread puts back what was read before. It is the Conn's from then on.
@@ -233,9 +231,8 @@ func (c *Conn) Unread(b []byte) {
 	if len(c.ahead) > 0 {
 		b = append(b[:len(b):len(b)], c.ahead...)
 	}
+	c.Discard()
 	c.ahead = b
-	c.freeBlock()
-	c.freePart()
 }
 
 // Ended tells whether the peer has sent a FIN, and all before it was read.
