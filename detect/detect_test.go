@@ -167,15 +167,15 @@ func TestCompileRefuses(t *testing.T) {
 func TestWording(t *testing.T) {
 	text := "rules:\n- id: a\n  action: [x]\n  colour: red\n  urls: x\n  methods: {a: b}\n  severity: high\n  contains: [{feld: body}]\n  matches: 7\n  no_match: [{requst: x}]\n- foo\nrulez: []\n"
 	want := `line 3: here must be alert or block, not a list
-line 4: there is no key "colour" in a rule, but id, description, action, severity, policies, urls, methods, applications, activities, direction, contains, matches, match, no_match
+line 4: a rule has no key "colour"; its keys are id, description, action, severity, policies, urls, methods, applications, activities, direction, contains, matches, match, no_match
 line 5: here must be a list, not a text ("x")
 line 6: here must be a list, not keys with values
 line 7: here must be a number, not a text ("high")
-line 8: there is no key "feld" in an entry of contains, but field, text
+line 8: an entry of contains has no key "feld"; its keys are field, text
 line 9: here must be a list of entries with field and regex, not a number ("7")
-line 10: there is no key "requst" in an example, but request, headers, body, does
+line 10: an example has no key "requst"; its keys are request, headers, body, does
 line 11: here must be a rule, not a text ("foo")
-line 12: there is no key "rulez" in a file of rules, but rules`
+line 12: a file of rules has no key "rulez"; its keys are rules`
 	if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
 		t.Errorf("told\n%v\nwant\n%s", err, want)
 	}

@@ -57,11 +57,10 @@ func worded(err error) error {
 func reword(text string) string {
 	if m := unknownKey.FindStringSubmatch(text); m != nil {
 		t := things[m[3]]
-		said := fmt.Sprintf("%s: there is no key %q", m[1], m[2])
 		if t.of == nil {
-			return said
+			return fmt.Sprintf("%s: there is no key %q", m[1], m[2])
 		}
-		return fmt.Sprintf("%s in %s, but %s", said, t.name, strings.Join(keys(t.of), ", "))
+		return fmt.Sprintf("%s: %s has no key %q; its keys are %s", m[1], t.name, m[2], strings.Join(keys(t.of), ", "))
 	}
 	if m := otherKind.FindStringSubmatch(text); m != nil {
 		found, wanted := cmp.Or(kinds[m[2]], "something else"), cmp.Or(things[m[4]].name, "something else")

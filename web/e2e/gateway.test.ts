@@ -291,7 +291,7 @@ describe("the gateway of this server", () => {
     await page.keyboard.type("- id: no-uploads\naction: blok\napplications: [dropbox]\n");
     await accessible();
     await button("Save").click();
-    await alert.getByText("field action not found").waitFor();
+    await alert.getByText('has no key "action"').waitFor();
     expect(await alert.getByRole("button", { name: /^Line \d+$/ }).count()).toBe(2);
     await accessible();
     await rules.fill("rules:\n- id: no-uploads\n  action: blok\n  applications: [dropbox]\n");
