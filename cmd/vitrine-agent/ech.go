@@ -21,7 +21,7 @@ func newECH() *cobra.Command {
 		Use:   "ech --name NAME",
 		Short: "Make a key by which clients encrypt their ClientHellos to the gateway",
 		Long: `Write a private key and its configuration into a file for ech.keys, and print what HTTPS records of DNS have to say, so that clients encrypt to
-the gateway whom they want to reach. The name stands outside, for everybody to see; nothing needs to be there. Where the file is there already,
+the gateway whom they want to reach. The name stands outside, for everybody to see; nothing may be served under it. Where the file is there already,
 nothing is changed, and its record is printed.`,
 		Args: command.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

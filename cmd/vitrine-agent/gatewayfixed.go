@@ -23,7 +23,7 @@ func (c *gatewayConfig) fixed(dir string) fixed {
 	f["trust"] = append(f["trust"], contents(dir, c.Trust.Roots...)...)
 	f["ech"] = append(f["ech"], contents(dir, c.ECH.Keys...)...)
 	for _, i := range c.Identities {
-		f["identities"] = append(f["identities"], contents(dir, i.Certificate, i.Key, i.Passphrase)...)
+		f["identities"] = append(f["identities"], contents(dir, i.Certificate, string(i.Key), i.Passphrase)...)
 	}
 	for _, a := range c.Authorities {
 		f["authorities"] = append(f["authorities"], contents(dir, a.Certificate, string(a.Key), a.Passphrase)...)

@@ -146,6 +146,7 @@ func (b *Book) save(kind state.RuleKind, id string, rule any) (keep func(context
 type Orders struct {
 	Rules       policy.Rules
 	Authorities map[string]*authority.Authority // by name: those of enabled policies, and perhaps others
+	First       *authority.Authority            // that can sign: for clients that are to be told something under no policy; nil: there is none
 	Engine      *detect.Engine                  // by which requests are judged; nil: by none
 	Faults      []string                        // why some policies are disabled in Rules that are not in the book
 }
@@ -165,6 +166,9 @@ func (b *Book) Orders(ctx context.Context, r Rules, now time.Time) (Orders, erro
 	why := map[string]error{}
 	for _, s := range stored {
 		o.Authorities[s.Name], why[s.Name] = b.open(s, now)
+		if o.First == nil {
+			o.First = o.Authorities[s.Name]
+		}
 	}
 	for i := range o.Rules.Policies {
 		p := &o.Rules.Policies[i]

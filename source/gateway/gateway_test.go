@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/tls"
@@ -518,6 +519,45 @@ func (l *lateConn) Write(b []byte) (int, error) {
 	l.wait = 0
 	m, err := l.Conn.Write(b[l.early:])
 	return n + m, err
+}
+
+// TestNothingStaysBehind has a client say more at once than is read at once, in records that do not end where that does, and wait.
+func TestNothingStaysBehind(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+	address, _ := w.shop(t, nil)
+	held := &holding{Conn: w.connect(t, address)}
+	cfg := w.client()
+	cfg.DynamicRecordSizingDisabled = true
+	c := tls.Client(held, cfg)
+	check(t, c.Handshake())
+	held.on = true
+	const record, records = 14_000, 5
+	said := bytes.Repeat([]byte("say something "), record/14)
+	for range records {
+		_, err := c.Write(said)
+		check(t, err)
+	}
+	_, err := held.Conn.Write(held.said)
+	check(t, err)
+	check(t, c.SetReadDeadline(time.Now().Add(patience)))
+	if n, err := io.ReadFull(c, make([]byte, record*records)); err != nil {
+		t.Errorf("%d of %d bytes came back: %v", n, record*records, err)
+	}
+}
+
+// holding keeps what is written.
+type holding struct {
+	net.Conn
+	on   bool
+	said []byte
+}
+
+func (h *holding) Write(b []byte) (int, error) {
+	if !h.on {
+		return h.Conn.Write(b)
+	}
+	h.said = append(h.said, b...)
+	return len(b), nil
 }
 
 // TestLargeTransfer sends more than any buffer holds, both ways at once.

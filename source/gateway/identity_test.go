@@ -14,6 +14,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 	own "github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
@@ -31,7 +32,7 @@ func withIdentity(t testing.TB, members *identity) func(*gateway.Config) {
 	cert, key := issue(t, members, newECDSA(t), forMembers("the gateway")).files(t, t.TempDir())
 	set, err := own.Open([]own.Config{{
 		Grant:       policy.Grant{ID: "member", Names: []string{"shop.example", "localhost"}, Sources: []policy.Addresses{{Prefix: netip.MustParsePrefix("127.0.0.1/32")}}},
-		Certificate: cert, Key: key,
+		Certificate: cert, Key: token.Place(key),
 	}}, "", time.Now())
 	check(t, err)
 	return func(c *gateway.Config) { c.Identities = set }

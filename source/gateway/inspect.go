@@ -231,7 +231,7 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
 		EncryptedClientHelloKeys: g.cfg.ECH.TLS(),
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.leaf(leaf, keyType(s.first.hello, server.Version))
+			return s.leaf(leaf, s.facts.Fault, keyType(s.first.hello, server.Version))
 		},
 	}
 	if server.NegotiatedProtocol != "" {
@@ -249,12 +249,12 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 	return c, nil
 }
 
-func (s *session) leaf(like *x509.Certificate, t authority.KeyType) (*tls.Certificate, error) {
+func (s *session) leaf(like *x509.Certificate, fault flow.Fault, t authority.KeyType) (*tls.Certificate, error) {
 	m := (*s.gateway.mints.Load())[s.decision.Authority]
 	if m == nil {
 		return nil, fmt.Errorf("%w: no authority %q any more", errLeaf, s.decision.Authority)
 	}
-	c, err := m.Leaf(like, s.facts.Fault, t)
+	c, err := m.Leaf(like, fault, t)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errLeaf, err)
 	}
@@ -273,7 +273,7 @@ func (s *session) disclose() {
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.leaf(face, keyType(s.first.hello, tls.VersionTLS13))
+			return s.leaf(face, flow.NoFault, keyType(s.first.hello, tls.VersionTLS13))
 		},
 	}
 	if s.hidden == forgotten {

@@ -60,9 +60,12 @@ func (p *pump) carry() (more bool, err error) {
 	return false, end
 }
 
-// read reads what has come, as much as there is room for. An error is what comes behind it.
+// maxPlaintext is how much is in a TLS record at the most, in bytes (RFC 8446 §5.1).
+const maxPlaintext = 1 << 14
+
+// read reads what has come, as long as there is room for a whole record: nobody would know of the rest of one. An error is what comes behind it.
 func (p *pump) read(b []byte) (n int, err error) {
-	for err == nil && n < len(b) {
+	for err == nil && len(b)-n >= maxPlaintext {
 		var m int
 		m, err = p.from.Read(b[n:])
 		n += m

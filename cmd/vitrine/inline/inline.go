@@ -178,7 +178,9 @@ func (r *Role) Apply(o gateways.Orders) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.engine.Swap(o.Engine) // first: connections that a new policy inspects are judged by the new rules
-	if err := r.assembly.Enforce(assembly.Orders{Rules: o.Rules, Authorities: o.Authorities}); err != nil {
+	authorities := maps.Clone(o.Authorities)
+	authorities[""] = o.First
+	if err := r.assembly.Enforce(assembly.Orders{Rules: o.Rules, Authorities: authorities}); err != nil {
 		r.engine.Store(before)
 		return err
 	}

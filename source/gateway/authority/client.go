@@ -12,6 +12,9 @@ import (
 // LoadClient reads a certificate that the gateway itself shows to servers, with its issuers and its key, and refuses what they would not
 // take, or what others than its owner can read.
 func LoadClient(f Files, now time.Time) (*tls.Certificate, error) {
+	if f.Key.IsURI() {
+		return nil, errors.New("the key of a certificate for clients must be in a file: those in tokens are for authorities")
+	}
 	all, signer, err := f.read()
 	if err != nil {
 		return nil, err

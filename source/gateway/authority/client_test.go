@@ -4,6 +4,7 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,10 @@ func TestClientCertificates(t *testing.T) {
 	checkError(t, err, "no certificate is in it")
 	_, err = authority.LoadClient(authority.Files{Certificate: f.Certificate, Key: token.Place(write(t, dir, "ca.key", read(t, dir, "ca.key"), 0o600))}, now)
 	checkError(t, err, "issued none of the others") // the key is that of the authority
+	_, err = authority.LoadClient(authority.Files{Certificate: f.Certificate, Key: "pkcs11:token=t;object=o?module-path=/m.so&pin-value=1234"}, now)
+	if checkError(t, err, "must be in a file"); strings.Contains(err.Error(), "1234") {
+		t.Errorf("the PIN is in %v", err)
+	}
 	if err := os.Chmod(string(f.Key), 0o644); err != nil {
 		t.Fatal(err)
 	}

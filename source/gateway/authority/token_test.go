@@ -99,6 +99,24 @@ func TestTokensAreRefusedWithTheReason(t *testing.T) {
 	a.Close()
 }
 
+// TestWrongPINIsTriedOnce has two keys of a token ask for signatures with a PIN that it refuses: the second one leaves it alone.
+func TestWrongPINIsTriedOnce(t *testing.T) {
+	h := testkit.NewSoftHSM(t)
+	_, key := newKey(t, h, "EC:prime256v1", "01")
+	u, err := token.Parse(token.Place(strings.Replace(string(place(h, "key-01", "0000")), "pin-source", "pin-value", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.(*token.Key).Close() // who is logged in already needs no PIN
+	checkError(t, u.Known(key.Public(), os.ReadFile).Check(), "the token refuses the PIN")
+	if err := u.Known(key.Public(), os.ReadFile).Check(); err == nil || !strings.Contains(err.Error(), "not tried again") {
+		t.Errorf("told %v", err)
+	}
+	if _, err := token.Open(u, os.ReadFile); err == nil || strings.Contains(err.Error(), "not tried again") {
+		t.Errorf("told %v when a person asks", err)
+	}
+}
+
 // TestPlaceOfKeyIsSealed keeps an authority whose key lies in a token, and has it come back while the token is away.
 func TestPlaceOfKeyIsSealed(t *testing.T) {
 	h := testkit.NewSoftHSM(t)

@@ -17,9 +17,9 @@ import (
 // Config is an identity as people write it.
 type Config struct {
 	policy.Grant `yaml:",inline"`
-	Certificate  string `yaml:"certificate" doc:"PEM file of the certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
-	Key          string `yaml:"key" doc:"PEM file of the private key, which may be encrypted"`
-	Passphrase   string `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
+	Certificate  string      `yaml:"certificate" doc:"PEM file of the certificate, followed by those of its issuers; or a PKCS#12 file (.p12, .pfx) with the key too"`
+	Key          token.Place `yaml:"key" doc:"PEM file of the private key, which may be encrypted"`
+	Passphrase   string      `yaml:"passphrase_file" doc:"file of the passphrase that opens the key"`
 }
 
 // Identity is a certificate of the gateway's, and who may use it. It is safe for concurrent use.
@@ -58,7 +58,7 @@ func Open(list []Config, dir string, now time.Time) (*Set, error) {
 	}
 	s := &Set{grants: compiled}
 	for _, c := range list {
-		cert, err := authority.LoadClient(authority.Files{Certificate: c.Certificate, Key: token.Place(c.Key), Passphrase: c.Passphrase, Dir: dir}, now)
+		cert, err := authority.LoadClient(authority.Files{Certificate: c.Certificate, Key: c.Key, Passphrase: c.Passphrase, Dir: dir}, now)
 		if err != nil {
 			return nil, fmt.Errorf("identity %q: %w", c.ID, err)
 		}

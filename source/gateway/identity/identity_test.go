@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
 	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
 	"github.com/vitrine-ndr/vitrine/source/gateway/policy"
 )
@@ -49,7 +50,7 @@ func set(t *testing.T, end time.Time) (*identity.Set, error) {
 	check(t, os.WriteFile(filepath.Join(dir, "k.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 	return identity.Open([]identity.Config{{
 		Grant:       policy.Grant{ID: "x", Names: []string{"x.example"}, Sources: []policy.Addresses{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}},
-		Certificate: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "k.pem"),
+		Certificate: filepath.Join(dir, "c.pem"), Key: token.Place(filepath.Join(dir, "k.pem")),
 	}}, "", time.Now())
 }
 

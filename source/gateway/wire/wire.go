@@ -90,8 +90,8 @@ func (c *Conn) ready() bool {
 	case len(c.ahead) < handshake.HeaderLen:
 		return false
 	}
-	length := recordLen(c.ahead)
-	return len(c.ahead) >= length || length > maxRecord // who reads will refuse it
+	length, version := recordLen(c.ahead), c.ahead[1]
+	return len(c.ahead) >= length || length > maxRecord || version != 3 // who reads will refuse it
 }
 
 // recordLen is the length of the record that begins with b, in bytes, header included.

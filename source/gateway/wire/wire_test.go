@@ -111,7 +111,7 @@ func TestReadsInPieces(t *testing.T) {
 	}
 }
 
-func TestRecordThatIsTooLong(t *testing.T) {
+func TestWhatIsNoRecord(t *testing.T) {
 	c, peer := pair(t)
 	c.TLS()
 	say(t, peer, "\x17\x03\x03\xff\xff and so on")
@@ -120,6 +120,10 @@ func TestRecordThatIsTooLong(t *testing.T) {
 	}
 	if n, err := c.Read(make([]byte, 100)); n != 15 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
+	}
+	say(t, peer, "220 mail.example\r\n")
+	if c.waits(t) {
+		t.Error("it waits for the rest of what is no TLS")
 	}
 }
 

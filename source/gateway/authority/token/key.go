@@ -39,7 +39,6 @@ type Key struct {
 	unused  *time.Timer
 	next    time.Time // not opened before
 	failure error     // valid iff session is nil and next is not zero
-	refused string    // a PIN that the token did not take: it would lock itself if tried again and again
 
 	watched sync.Mutex
 	fault   error // of the latest call
@@ -52,8 +51,10 @@ type session struct {
 	close  func()
 }
 
-// Open opens the token and finds the key. The PIN's file is read by the function, now and whenever the token is opened anew.
+// Open opens the token and finds the key. The PIN's file is read by the function, now and whenever the token is opened anew. A PIN that the token has
+// refused before is tried once more: a person has asked for it.
 func Open(u *URI, read func(path string) ([]byte, error)) (*Key, error) {
+	refused.Delete(u.place())
 	k := u.Known(nil, read)
 	if err := k.check(opening); err != nil {
 		return nil, err
@@ -176,12 +177,12 @@ func (k *Key) login() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pin != "" && pin == k.refused {
+	if pin != "" && k.uri.hasRefused(pin) {
 		return nil, fmt.Errorf("%w of %s: %w: this one is not tried again, since tokens lock themselves: correct it, and see that the token is not locked", ErrOpen, k.uri, ErrPIN)
 	}
 	s, err := connect(k.uri, pin)
 	if errors.Is(err, ErrPIN) {
-		k.refused = pin
+		k.uri.refuse(pin)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w of %s: %w", ErrOpen, k.uri, err)

@@ -3,6 +3,7 @@
 package token
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.step.sm/crypto/kms/uri"
 )
@@ -119,6 +121,20 @@ func (u *URI) check(kind string) error {
 		return errors.New("the key's URI has both pin-source and pin-value: leave one out")
 	}
 	return nil
+}
+
+// refused are digests of PINs that tokens did not take, by place: a token locks itself if the same one is tried again and again, for whichever of
+// its keys.
+var refused sync.Map
+
+// place is the token, in whatever way it is named.
+func (u *URI) place() string { return u.Module + "?" + u.token.Encode() }
+
+func (u *URI) refuse(pin string) { refused.Store(u.place(), sha256.Sum256([]byte(pin))) }
+
+func (u *URI) hasRefused(pin string) bool {
+	digest, ok := refused.Load(u.place())
+	return ok && digest == sha256.Sum256([]byte(pin))
 }
 
 // String tells which key it is, without what opens the token.
