@@ -156,6 +156,7 @@ func TestSummaries(t *testing.T) {
 		{event.Record{TLS: &flow.TLS{Version: "TLS 1.3", SNI: "example.com", ALPN: "h2", Cipher: "X"}}, "TLS 1.3 example.com h2 X"},
 		{event.Record{Anomaly: &event.Anomaly{Code: "odd"}}, "odd"},
 		{event.Record{Conn: &event.Conn{BytesToServer: 1, BytesToClient: 2048, Protocols: []string{"tls", "http1"}}}, "1 B to server, 2.0 KiB to client tls http1"},
+		{event.Record{Conn: &event.Conn{Asked: "nowhere.example"}}, "asked for nowhere.example"},
 		{event.Record{File: &event.File{Name: "a.png", Type: "image/png", Size: 3, SHA256: "00"}}, "a.png image/png 3 B 00"},
 		{event.Record{SMTP: &event.SMTP{MailFrom: "a@x", RcptTo: []string{"b@y", "c@y"}, Code: 250, Message: &event.Mail{Subject: "s"}}}, "a@x to b@y, c@y 250 s"},
 		{event.Record{SMTP: &event.SMTP{Mechanism: "PLAIN", User: "u", Login: event.LoginRefused, Code: 535}}, "PLAIN u refused 535"},

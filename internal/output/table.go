@@ -36,10 +36,10 @@ func endpoint(e flow.Endpoint) string {
 
 // decrypted says how a TLS connection was seen into, or why not.
 func decrypted(r *event.Record) string {
-	if r.Reason != "" {
+	if r.State != "" && r.Reason != "" {
 		return string(r.State) + ":" + string(r.Reason)
 	}
-	return string(r.State)
+	return string(r.State) + string(r.Reason)
 }
 
 // byProcess are the columns of a table of what programs do.
@@ -186,6 +186,8 @@ func summary(r *event.Record) string {
 		return words(r.File.Name, r.File.Type, terminal.Bytes(r.File.Size), r.File.SHA256)
 	case r.Finding != nil:
 		return words(string(r.Finding.Action), r.Finding.Rule, r.Finding.Name, r.Finding.Method, r.Finding.Host+r.Finding.URL)
+	case r.Conn != nil && r.Conn.Asked != "" && !r.Server.IP.IsValid(): // nobody was connected to
+		return "asked for " + r.Conn.Asked
 	case r.Conn != nil:
 		return words(traffic(r.Conn.BytesToServer, r.Conn.BytesToClient), words(r.Conn.Protocols...))
 	case r.Anomaly != nil:
