@@ -43,7 +43,6 @@ export class Console {
       acceptDownloads: true,
       locale: "en-GB",
       timezoneId: "UTC",
-      reducedMotion: "reduce", // the end of a motion comes late, or never, where the machine is busy
     });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await context.addInitScript(({ language, theme }: Look) => {
