@@ -13,7 +13,8 @@ let page: Page;
 
 const dialog = () => page.locator(".ant-modal");
 const question = (text: string) => dialog().locator(".ant-modal-confirm-title", { hasText: text }).waitFor();
-const button = (name: string) => page.getByRole("button", { name, exact: true });
+/** A spinner is a part of a button's name until its motion has ended, which can take long where the machine is busy. */
+const button = (name: string) => page.getByRole("button", { name: new RegExp(`^(loading )?${name}$`) });
 const scope = (number: number) => page.getByRole("group", { name: `Scope ${number}`, exact: true });
 const row = (name: string) => page.locator(".policies tbody tr", { hasText: name });
 const accessible = async () => {
