@@ -157,14 +157,14 @@ func (c *Conn) freePart() {
 	}
 }
 
-// Read reads what there is, in TLS of one record at most. It flushes and waits for it, unless Dry was called.
+// Read reads what there is, in TLS of one record at most. It sends what was gathered and waits for it, unless Dry was called.
 func (c *Conn) Read(b []byte) (int, error) {
 	switch {
 	case c.ready():
 	case c.dry:
 		return 0, errDry
 	default:
-		if err := c.Flush(); err != nil {
+		if err := c.sendKept(); err != nil {
 			return 0, err
 		}
 		if err := c.Wait(); err != nil {
@@ -250,7 +250,7 @@ func (c *Conn) OpenAlert() (code byte, ok bool) {
 func (c *Conn) In() uint64  { return c.in.Load() }
 func (c *Conn) Out() uint64 { return c.out.Load() }
 
-// Write writes b, or, after Cork, keeps it until Flush, until Read waits, or until there is too much of it.
+// Write writes b, or, after Cork, keeps it until Uncork, until Read waits, or until there is too much of it.
 func (c *Conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -293,14 +293,14 @@ func (c *Conn) Uncork() error {
 	return c.flush()
 }
 
-// Flush sends what was gathered.
-func (c *Conn) Flush() error {
+// sendKept sends what was gathered so far.
+func (c *Conn) sendKept() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.flush()
 }
 
-// flush is Flush with mu held.
+// flush is sendKept with mu held.
 func (c *Conn) flush() error {
 	if c.kept == nil {
 		return nil

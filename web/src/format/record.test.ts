@@ -130,6 +130,14 @@ describe("a line of the table", () => {
       undefined,
       "not_covered unknown_library its TLS is Java's own",
     ],
+    [
+      "a connection that nobody was there for",
+      { ...base, kind: "conn", proto: "tcp", conn: { asked: "nowhere.example" } } as Record,
+      { field: "conn.asked", value: "nowhere.example" },
+      undefined,
+      0,
+      "tcp",
+    ],
     ["tls", tls, { field: "tls.sni", value: "s.example" }, undefined, 0, "TLS 1.3 h2"],
   ])("%s", (_, record, name, status, size, summary) => {
     expect(nameOf(record)).toEqual(name);

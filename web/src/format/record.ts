@@ -34,6 +34,7 @@ export function nameOf(r: Record): Cell | undefined {
     cell("websocket.host", r.websocket?.host) ??
     cell("file.host", r.file?.host) ??
     cell("tls.sni", r.tls?.sni) ??
+    cell("conn.asked", r.conn?.asked) ??
     (r.coverage && cell("process.name", r.process?.name))
   );
 }
