@@ -128,13 +128,14 @@ type Listener struct {
 type Limits struct {
 	Body         int   // bytes of a body that an event keeps, per direction
 	Header       int   // bytes of one header block, line or message before it is given up as an anomaly
+	Hashed       int64 // bytes of a body up to which it has a hash, 0: none has; most of the time that a long body takes goes into it
 	Decompressed int64 // bytes that one body may decompress to
 	Ratio        int64 // decompressed bytes per compressed byte, once more than 1 MiB came out
 	Open         int   // transactions, streams or queries that may be open in one connection
 }
 
 // DefaultLimits are what design and memory budget allow.
-var DefaultLimits = Limits{Body: 64 << 10, Header: 256 << 10, Decompressed: 512 << 20, Ratio: 1000, Open: 1024}
+var DefaultLimits = Limits{Body: 64 << 10, Header: 256 << 10, Hashed: 4 << 30, Decompressed: 512 << 20, Ratio: 1000, Open: 1024}
 
 // ErrGiveUp is what a parser returns when nothing that follows can be understood.
 var ErrGiveUp = errors.New("protocol can no longer be followed")

@@ -112,15 +112,8 @@ type peer struct {
 }
 
 var peers = []peer{
-	{name: "vitrine", command: func(t testing.TB, p *peerNet) []string {
-		p.write(t, "gateway.yaml", `
-listen: {transparent: 15443}
-authorities: [{certificate: ca.pem, key: ca.key}]
-trust: {system: false, roots: [server.pem]}
-rules: {policies: [{id: all, scopes: [{id: web, sources: [10.77.1.0/24], destinations: [10.77.0.0/16], destination_ports: [8443/8443]}]}]}
-`)
-		return []string{p.agent, "gateway", "--config", p.path("gateway.yaml"), "-o", "none"}
-	}},
+	{name: "vitrine", command: gatewayWith("")},
+	{name: "vitrine-unhashed", command: gatewayWith("limits: {hashed: 0}")}, // as the others: they have no SHA-256 of bodies
 	{name: "sslsplit", redirect: true, command: func(_ testing.TB, p *peerNet) []string {
 		return []string{"sslsplit", "-u", "root", "-k", p.path("ca.key"), "-c", p.path("ca.pem"), "-K", p.path("leaf.key"), "-e", "netfilter", "https", "0.0.0.0", "11443"}
 	}},
@@ -175,6 +168,19 @@ backend out
 `, p.dir))
 		return []string{"haproxy", "-f", p.path("haproxy.cfg")}
 	}},
+}
+
+// gatewayWith is the command of the gateway, with some more of configuration.
+func gatewayWith(more string) func(testing.TB, *peerNet) []string {
+	return func(t testing.TB, p *peerNet) []string {
+		p.write(t, "gateway.yaml", `
+listen: {transparent: 15443}
+authorities: [{certificate: ca.pem, key: ca.key}]
+trust: {system: false, roots: [server.pem]}
+rules: {policies: [{id: all, scopes: [{id: web, sources: [10.77.1.0/24], destinations: [10.77.0.0/16], destination_ports: [8443/8443]}]}]}
+`+more)
+		return []string{p.agent, "gateway", "--config", p.path("gateway.yaml"), "-o", "none"}
+	}
 }
 
 // peerNet is where the proxies stand.

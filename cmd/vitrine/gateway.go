@@ -9,7 +9,6 @@ import (
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/export/outlet"
 	"github.com/vitrine-ndr/vitrine/inspect"
-	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/server/api"
 )
@@ -41,7 +40,7 @@ func (m *machine) openGateway(ctx context.Context) error {
 	}
 	m.closeLater(role.Close)
 	inspector := inspect.New(inspect.Config{
-		Protocols: all.Protocols, Unknown: all.Unknown, Limits: parse.DefaultLimits, Time: inspect.DefaultTime,
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: m.cfg.Gateway.Limits.Parsing(), Time: inspect.DefaultTime,
 		Origin: event.Origin{Agent: m.host, Vantage: event.Gateway}, Emit: m.openPublisher(event.Gateway).Emit, Log: log,
 		Detect: role.Engine(), Doubtful: m.cfg.Gateway.Doubt == inspect.PassDoubt, Contact: m.cfg.Gateway.Contact,
 	})

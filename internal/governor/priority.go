@@ -19,7 +19,8 @@ const Niceness = 5
 const slack = 2 * time.Millisecond
 
 // Yield gives all threads of this process the priority, and so those to come: threads inherit it. A process that has a lower one already
-// keeps that. Threads wake less precisely from then on, by some milliseconds, where the process may ask for that (CAP_SYS_NICE).
+// keeps that. Threads wake less precisely from then on, by some milliseconds, where the process may ask for that (CAP_SYS_NICE): that alone
+// is what a niceness of 0 does.
 func Yield(niceness int) error {
 	for changed := true; changed; { // a thread may have made another one meanwhile
 		threads, err := os.ReadDir("/proc/self/task")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,7 +14,10 @@ import (
 // TestYield lowers the priority of another process: the test's own could not be raised again.
 func TestYield(t *testing.T) {
 	if os.Getenv("YIELD") != "" {
-		err := Yield(Niceness)
+		niceness, err := strconv.Atoi(os.Getenv("YIELD"))
+		if err == nil {
+			err = Yield(niceness)
+		}
 		var started, ended sync.WaitGroup
 		done := make(chan bool)
 		for range 8 { // threads that come later
@@ -25,22 +29,23 @@ func TestYield(t *testing.T) {
 			})
 		}
 		started.Wait()
-		fmt.Println(priorities(t), err)
+		fmt.Println(priorities(t), slacks(t), err)
 		close(done)
 		ended.Wait()
 		return
 	}
 	for name, c := range map[string]struct {
-		nice, want string
+		nice, yield, want string
 	}{
-		"usual": {"0", "5"},
-		"lower": {"15", "15"},
+		"usual":          {"0", "5", "5"},
+		"lower":          {"15", "5", "15"},
+		"on equal terms": {"0", "0", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command("nice", "-n", c.nice, os.Args[0], "-test.run", "^TestYield$")
-			cmd.Env = append(os.Environ(), "YIELD=1")
+			cmd.Env = append(os.Environ(), "YIELD="+c.yield)
 			out, err := cmd.Output()
-			if first, _, _ := strings.Cut(string(out), "\n"); err != nil || first != "map["+c.want+":true] <nil>" {
+			if first, _, _ := strings.Cut(string(out), "\n"); err != nil || first != "map["+c.want+":true] map[2000000:true] <nil>" {
 				t.Errorf("threads have the priorities %s, %v; want %s", first, err, c.want)
 			}
 		})
@@ -62,6 +67,22 @@ func priorities(t *testing.T) map[string]bool {
 		}
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		all[strings.Fields(rest)[16]] = true
+	}
+	return all
+}
+
+// slacks returns by how many nanoseconds the kernel may put off what threads sleep for.
+func slacks(t *testing.T) map[string]bool {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for _, thread := range threads {
+		if slack, err := os.ReadFile("/proc/" + thread.Name() + "/timerslack_ns"); err == nil {
+			all[strings.TrimSpace(string(slack))] = true
+		}
 	}
 	return all
 }

@@ -77,7 +77,8 @@ func (s *Sink) Gap(n int) {
 	s.state = event.HasGap
 }
 
-// Finish returns what is known of the content, whose state is that of its transfer. There is a hash iff all of it was seen.
+// Finish returns what is known of the content, whose state is that of its transfer. There is a hash iff all of it was seen, and
+// it is no longer than Limits.Hashed.
 func (s *Sink) Finish(state event.State) event.Content {
 	c := event.Content{}
 	if s.decoder != nil {
@@ -94,7 +95,7 @@ func (s *Sink) Finish(state event.State) event.Content {
 		s.kept = s.kept[:n:n]
 	}
 	c.Body, c.Truncated = s.kept, int64(len(s.kept)) < s.size
-	if c.State == event.Complete {
+	if c.State == event.Complete && s.hashes() {
 		c.SHA256 = hex.EncodeToString(s.hash.Sum(make([]byte, 0, sha256.Size)))
 	}
 	return c
@@ -104,13 +105,18 @@ func (s *Sink) Finish(state event.State) event.Content {
 func (s *Sink) plain(b []byte) {
 	s.size += int64(len(b))
 	if s.state != event.HasGap {
-		s.hash.Write(b)
+		if s.hashes() {
+			s.hash.Write(b)
+		}
 		s.keep(b)
 	}
 	if s.tee != nil {
 		s.tee(b)
 	}
 }
+
+// hashes tells whether what was seen is short enough for a hash.
+func (s *Sink) hashes() bool { return s.out.Limits.Hashed > 0 && s.size <= s.out.Limits.Hashed }
 
 // cut notes why decompression ends before the content does.
 func (s *Sink) cut(code string) {

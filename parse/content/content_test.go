@@ -204,6 +204,24 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+// TestHashed checks that only what is short enough has a hash, and that all else is told of what is not.
+func TestHashed(t *testing.T) {
+	plain := sample(1000)
+	for _, encoding := range []string{"", "gzip"} {
+		for limit, want := range map[int64]bool{0: false, 999: false, 1000: true, 1 << 40: true} {
+			limits := parse.DefaultLimits
+			limits.Hashed = limit
+			out, codes := output(limits)
+			s := New(out, encoding)
+			feed(s, encode(t, encoding, plain), 100)
+			got := s.Finish(event.Complete)
+			if hashed := got.SHA256 != ""; hashed != want || got.Size != 1000 || got.State != event.Complete || !bytes.Equal(got.Body, plain) || len(*codes) > 0 {
+				t.Errorf("%q, hashed up to %d bytes: hash %q, %d bytes, state %s, anomalies %q", encoding, limit, got.SHA256, got.Size, got.State, *codes)
+			}
+		}
+	}
+}
+
 func TestBombsAreCut(t *testing.T) {
 	zeros := make([]byte, 4<<20)
 	twice := encode(t, "gzip", encode(t, "gzip", make([]byte, 16<<20)))
@@ -221,7 +239,7 @@ func TestBombsAreCut(t *testing.T) {
 		{"time", "gzip", TimeExceeded, encode(t, "gzip", zeros), 1 << 40, 1 << 40, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, codes := output(parse.Limits{Body: 100, Decompressed: c.size, Ratio: c.ratio})
+			out, codes := output(parse.Limits{Body: 100, Hashed: 1 << 40, Decompressed: c.size, Ratio: c.ratio})
 			out.Exhausted = func() bool { return c.exhausted }
 			s := New(out, c.encoding)
 			feed(s, c.wire, 1460)

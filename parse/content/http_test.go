@@ -130,7 +130,7 @@ func TestWhichBodiesAreFiles(t *testing.T) {
 
 // form writes a multipart body in pieces and returns its files.
 func form(boundary, body string, pieces func() int) []string {
-	out := &parse.Output{Anomaly: func(string) {}, Exhausted: func() bool { return false }, Limits: parse.Limits{Body: 1 << 20, Open: 4}}
+	out := &parse.Output{Anomaly: func(string) {}, Exhausted: func() bool { return false }, Limits: parse.Limits{Body: 1 << 20, Hashed: 1 << 20, Open: 4}}
 	m := newMultipart(out, "multipart/form-data; boundary=\""+boundary+"\"")
 	for body != "" {
 		n := min(pieces(), len(body))
@@ -197,7 +197,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, encoding string, wire []byte, seed uint64) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		play := func(pieces func() int) (event.Content, []string) {
-			out, codes := output(parse.Limits{Body: 100, Decompressed: 1 << 18, Ratio: 1 << 40})
+			out, codes := output(parse.Limits{Body: 100, Hashed: 1 << 20, Decompressed: 1 << 18, Ratio: 1 << 40})
 			s := New(out, encoding)
 			for b := wire; len(b) > 0; {
 				n := min(pieces(), len(b))

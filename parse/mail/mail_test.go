@@ -164,7 +164,7 @@ func TestBounds(t *testing.T) {
 	for i := range 20 {
 		deep += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
 	}
-	limits := parse.Limits{Body: 1 << 10, Header: 4 << 10, Open: 18}
+	limits := parse.Limits{Body: 1 << 10, Hashed: 1 << 20, Header: 4 << 10, Open: 18}
 	for name, c := range map[string]struct {
 		raw   string
 		code  string
@@ -197,7 +197,7 @@ func FuzzMessage(f *testing.F) {
 		"Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename*0*=utf-8''a%20;filename*1=b\r\n\r\nQUJD\r\n--b\r\n" +
 		"Content-Type: message/rfc822\r\n\r\nContent-Type: text/plain; charset=gbk\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C4=E3=\r\n \r\n--b--\r\n"))
 	f.Add([]byte("--\r\r\n\n"))
-	limits := parse.Limits{Body: 1 << 10, Header: 4 << 10, Open: 16}
+	limits := parse.Limits{Body: 1 << 10, Hashed: 1 << 20, Header: 4 << 10, Open: 16}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, files, anomalies := read(t, raw, limits, 0)
 		if e.Size != int64(len(raw)) || e.SHA256 != hash(raw) {

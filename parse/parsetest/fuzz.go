@@ -13,7 +13,7 @@ import (
 )
 
 // fuzzLimits are small, so that what happens beyond them is tried as well.
-var fuzzLimits = parse.Limits{Body: 1 << 10, Header: 4 << 10, Decompressed: 256 << 10, Ratio: 100, Open: 16}
+var fuzzLimits = parse.Limits{Body: 1 << 10, Header: 4 << 10, Hashed: 8 << 10, Decompressed: 256 << 10, Ratio: 100, Open: 16}
 
 // Fuzz drives a parser with arbitrary bytes in arbitrary pieces, directions and gaps, from the playbooks below dir. It
 // checks the contract of parse.Parser, that the number of events is bounded by that of the bytes, and that other pieces

@@ -90,7 +90,7 @@ type Gateway struct {
 	log   *slog.Logger
 	facts *handshake.Certificates
 	// sessions is shared by all connections: what is resumed is judged anew.
-	sessions sessionCache
+	sessions *sessionCache
 	tickets  tickets
 	asking   origin.Asking // origins that asked for a client certificate
 	desk     *admission.Desk

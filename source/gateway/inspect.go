@@ -158,6 +158,9 @@ func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	}
 	s.asked, s.decision.Identity = asked, use.Shown()
 	s.tellIdentity(err)
+	if key := use.Offered(); key != "" && err == nil {
+		s.gateway.sessions.offered(key, c.ConnectionState().DidResume, time.Now())
+	}
 	return c, err
 }
 

@@ -140,6 +140,14 @@ func (s *session) count() {
 
 // listen reads what the client says first, until it is known whether that is a ClientHello. Where the server greets it, it is no TLS.
 func (s *session) listen() {
+	if !s.hear(s.client.Poll) {
+		s.listenToBoth()
+	}
+	s.listened(s.start)
+}
+
+// listenToBoth is listen where the client has not said all yet.
+func (s *session) listenToBoth() {
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
@@ -148,13 +156,12 @@ func (s *session) listen() {
 			_ = s.client.SetReadDeadline(past)
 		}
 	}()
-	s.hear()
+	s.hear(s.client.Wait)
 	_ = s.server.SetReadDeadline(past)
 	<-quiet
 	if s.greeted() {
 		s.first = helloReader{buf: s.first.buf, not: true} // whatever the client says is no TLS
 	}
-	s.listened(s.start)
 }
 
 // listened notes what the client's hello says, and gives the handshakes their time.
@@ -168,22 +175,26 @@ func (s *session) listened(since time.Time) {
 	}
 }
 
-// hear reads what the client says first, until it is known whether that is a ClientHello, or until it is interrupted.
-func (s *session) hear() {
+// hear reads what the client says first, until it is known whether that is a ClientHello, or until wait returns an error. It returns false
+// where that merely says that nothing has come.
+func (s *session) hear(wait func() error) bool {
 	for known := false; !known; {
-		err := s.client.Wait()
+		err := wait()
 		b := s.client.Peek()
 		switch {
+		case wire.IsDry(err):
+			return false
 		case err != nil || len(b) == 0:
 			s.first.not = s.client.Ended() && len(s.first.buf) == 0 // it has nothing to say, but may want to hear
-			return
+			return true
 		case !s.keep(len(s.first.buf), len(s.first.buf)+len(b)):
 			s.client.Reset() // a part of what it has said is lost
-			return
+			return true
 		}
 		known = s.first.add(b)
 		s.client.Discard()
 	}
+	return true
 }
 
 // keep reports whether there is room for more of what the client says first, or of what may be a ClientHello, and counts where there is none.

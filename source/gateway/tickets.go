@@ -59,18 +59,65 @@ const (
 	sessions = 2048
 	// maxSession is the size in bytes of the longest that is kept, nearly all of which is the origin's chain. Usual ones take 5 KiB.
 	maxSession = 16 << 10
+	// maxVain is how many sessions in a row an origin may refuse before none is offered to it for vainTime: many give out tickets that
+	// they never take, and an offer costs both sides more than it saves.
+	maxVain  = 3
+	vainTime = time.Hour
 )
 
-// sessionCache keeps TLS sessions with origins, but not those of origins with endless chains: crypto/tls counts sessions, not bytes.
-type sessionCache struct{ tls.ClientSessionCache }
+// sessionCache keeps TLS sessions with origins, but not those of origins with endless chains, since crypto/tls counts sessions, not bytes; and
+// not those of origins that refuse them.
+type sessionCache struct {
+	tls.ClientSessionCache
 
-func newSessionCache() sessionCache { return sessionCache{tls.NewLRUClientSessionCache(sessions)} }
+	mu   sync.Mutex
+	vain map[string]vain // by key
+}
 
-// Put keeps a session unless it is too long; nil forgets the one that was there.
-func (c sessionCache) Put(key string, s *tls.ClientSessionState) {
-	if s == nil || sessionSize(s) <= maxSession {
+// vain is what an origin has refused in a row.
+type vain struct {
+	count int
+	last  time.Time
+}
+
+func newSessionCache() *sessionCache {
+	return &sessionCache{ClientSessionCache: tls.NewLRUClientSessionCache(sessions), vain: map[string]vain{}}
+}
+
+// Get returns a session that may be resumed.
+func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
+	if c.refused(key, time.Now()) {
+		return nil, false
+	}
+	return c.ClientSessionCache.Get(key)
+}
+
+// Put keeps a session unless it is too long, or its like were refused; nil forgets the one that was there.
+func (c *sessionCache) Put(key string, s *tls.ClientSessionState) {
+	if s == nil || !c.refused(key, time.Now()) && sessionSize(s) <= maxSession {
 		c.ClientSessionCache.Put(key, s)
 	}
+}
+
+// offered notes what came of a session that Get has returned.
+func (c *sessionCache) offered(key string, resumed bool, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if resumed {
+		delete(c.vain, key)
+		return
+	}
+	if len(c.vain) >= sessions {
+		clear(c.vain)
+	}
+	c.vain[key] = vain{c.vain[key].count + 1, now}
+}
+
+func (c *sessionCache) refused(key string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.vain[key]
+	return v.count >= maxVain && now.Sub(v.last) < vainTime
 }
 
 // sessionSize is that of a session in bytes. One that cannot be written down counts as too long.

@@ -37,3 +37,32 @@ func TestSessionsWithOrigins(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionsThatOriginsRefuse checks that the gateway stops to offer sessions to an origin that never takes one.
+func TestSessionsThatOriginsRefuse(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+		offers := make(chan bool, 1)
+		cfg := &tls.Config{MaxVersion: version, Certificates: []tls.Certificate{issue(t, w.public, newECDSA(t), forShop).tls()}}
+		offered := false
+		cfg.UnwrapSession = func(ticket []byte, _ tls.ConnectionState) (*tls.SessionState, error) {
+			offered = len(ticket) > 0
+			return nil, nil
+		}
+		cfg.VerifyConnection = func(tls.ConnectionState) error {
+			offers <- offered
+			offered = false
+			return nil
+		}
+		address, _ := serveTLS(t, cfg)
+		for i, want := range []bool{false, true, true, true, false, false} {
+			c, err := w.handshake(t, address, w.client())
+			check(t, err)
+			echo(t, c, "hello") // behind the ticket
+			c.Close()
+			if got := <-offers; got != want {
+				t.Errorf("version %x, connection %d: a session was offered: %t", version, i+1, got)
+			}
+		}
+	}
+}

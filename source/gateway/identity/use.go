@@ -14,6 +14,7 @@ type Use struct {
 
 	state   *tls.ConnectionState // with the origin's certificates; nil before Verify, and without an identity
 	offered bool                 // to resume a session in which the identity was shown
+	plainly string               // the key of a session in which nothing was shown, and that was offered; empty if none was
 	shown   bool                 // it was shown in this connection, or in the one that is resumed
 }
 
@@ -68,8 +69,15 @@ func (u *Use) Get(key string) (*tls.ClientSessionState, bool) {
 			return s, true
 		}
 	}
-	return u.plain.Get(key)
+	s, ok := u.plain.Get(key)
+	if ok {
+		u.plainly = key
+	}
+	return s, ok
 }
+
+// Offered is the key of the session without an identity that was offered to the origin; empty if none was.
+func (u *Use) Offered() string { return u.plainly }
 
 // Put is for tls.Config.ClientSessionCache. It comes behind Verify, unless it forgets what Get has returned.
 func (u *Use) Put(key string, s *tls.ClientSessionState) {

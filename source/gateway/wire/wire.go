@@ -83,6 +83,23 @@ func (c *Conn) Wait() error {
 	return nil
 }
 
+// Poll is Wait that does not wait: where there is nothing to read, IsDry is true of what it returns.
+func (c *Conn) Poll() error {
+	if !c.ready() {
+		err := c.socket.Read(func(fd uintptr) bool {
+			c.receiveFrom(fd)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !c.ready() {
+		return errDry
+	}
+	return nil
+}
+
 func (c *Conn) ready() bool {
 	switch {
 	case c.err != nil || len(c.ahead) > 0 && (!c.records || c.left > 0):

@@ -177,6 +177,28 @@ func TestDry(t *testing.T) {
 	}
 }
 
+func TestPoll(t *testing.T) {
+	c, peer := pair(t)
+	if err := c.Poll(); !IsDry(err) {
+		t.Fatalf("got %v of a connection in which nothing was said", err)
+	}
+	say(t, peer, "hello")
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Poll(); err != nil || string(c.Peek()) != "hello" {
+		t.Errorf("got %q, %v", c.Peek(), err)
+	}
+	c.Discard()
+	Reset(peer)
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Poll(); err != nil || c.err == nil {
+		t.Errorf("got %v, %v: who reads is told how the connection has ended", err, c.err)
+	}
+}
+
 func TestCork(t *testing.T) {
 	c, peer := pair(t)
 	c.Cork()
