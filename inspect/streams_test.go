@@ -81,6 +81,15 @@ func TestHTTP2(t *testing.T) {
 			}
 			body(c, 1, "a=SECRET")
 		}, "", "SECRET", "", "VITRINE.AMBIGUOUS-REQUEST"},
+		"body behind the end": {func(c *client2) {
+			c.ask(1, false, "POST", "/a")
+			body(c, 1, "abc")
+			body(c, 1, "smuggled")
+			c.ask(3, true, "GET", "/b", "x-mark=behind")
+			_ = c.WriteRawFrame(0xb0, 0, 3, []byte("smuggled"))
+			body(c, 3, "smuggled")
+			c.ask(5, true, "GET", "/b", "x-mark=behind")
+		}, "behind", "smuggled", "", "watch"},
 		"transfer-encoding": {func(c *client2) {
 			c.ask(1, false, "POST", "/a", "transfer-encoding=chunked")
 			body(c, 1, "0\r\n\r\nsmuggled")
