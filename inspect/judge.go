@@ -100,7 +100,7 @@ func (l *line) Asked(body event.Body) {
 
 func (l *line) judge(h *event.HTTP, stage detect.Stage) {
 	e := l.engine()
-	if e == nil || l.wasDropped(h) {
+	if e == nil || l.Dropped(h) {
 		return
 	}
 	verdict, findings := e.Inspect(&event.Event{Conn: l.conn, Body: h}, stage)
@@ -111,10 +111,16 @@ func (l *line) judge(h *event.HTTP, stage detect.Stage) {
 	}
 }
 
+// Dropped tells whether a request that is still open was dropped.
+func (l *line) Dropped(body event.Body) bool {
+	h, ok := body.(*event.HTTP)
+	return ok && len(l.told[h.Tx]) > 0
+}
+
 // Doubt drops a request of which it is not certain where it ends, unless such ones are let through.
 func (l *line) Doubt(body event.Body, code string) {
 	h, _ := body.(*event.HTTP)
-	if l.inspector.cfg.Doubtful || l.block != nil || h != nil && l.wasDropped(h) || !l.blocks() {
+	if l.inspector.cfg.Doubtful || l.block != nil || h != nil && l.Dropped(h) || !l.blocks() {
 		return
 	}
 	l.drop(h, []*event.Finding{l.ambiguous(h, code)})
@@ -129,9 +135,6 @@ func (l *line) ambiguous(h *event.HTTP, code string) *event.Finding {
 	f.Reference = reference(l.conn.EventID(l.at, l.events))
 	return f
 }
-
-// wasDropped tells whether a request that is still open was dropped.
-func (l *line) wasDropped(h *event.HTTP) bool { return len(l.told[h.Tx]) > 0 }
 
 // drop tells of the findings, and prepares what the client is told. The last of them that blocks is the reason.
 func (l *line) drop(h *event.HTTP, findings []*event.Finding) {

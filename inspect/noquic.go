@@ -23,6 +23,9 @@ func newNoQUIC(s *stream) *noQUIC {
 	return q
 }
 
+// unedited is the anomaly of a header block that would be read with another table than it was written with: the connection ends.
+const unedited = "http2_unedited_headers"
+
 // edit returns what is forwarded to the client, of which n bytes are what the server has said.
 func (q *noQUIC) edit(e source.Edit, n int) source.Edit {
 	if q.frames == nil && q.conn.TLS != nil && q.conn.TLS.ALPN == "h2" {
@@ -30,7 +33,12 @@ func (q *noQUIC) edit(e source.Edit, n int) source.Edit {
 	}
 	switch {
 	case q.frames != nil:
-		e.Forward = q.frames.Edit(e.Forward)
+		forward, err := q.frames.Edit(e.Forward)
+		if err != nil {
+			q.anomaly(unedited)
+			return source.Edit{Drop: true}
+		}
+		e.Forward = forward
 	case n > 0 && len(e.Forward) >= n: // else what it says is not forwarded any more
 		said, answer := e.Forward[:n], e.Forward[n:]
 		if e.Forward = q.lines.Edit(said, q.open()); len(answer) > 0 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/parse"
 )
@@ -80,6 +81,15 @@ func TestHTTP2(t *testing.T) {
 			}
 			body(c, 1, "a=SECRET")
 		}, "", "SECRET", "", "VITRINE.AMBIGUOUS-REQUEST"},
+		"body behind the end": {func(c *client2) {
+			c.ask(1, false, "POST", "/a")
+			body(c, 1, "abc")
+			body(c, 1, "smuggled")
+			c.ask(3, true, "GET", "/b", "x-mark=behind")
+			_ = c.WriteRawFrame(0xb0, 0, 3, []byte("smuggled"))
+			body(c, 3, "smuggled")
+			c.ask(5, true, "GET", "/b", "x-mark=behind")
+		}, "behind", "smuggled", "", "watch"},
 		"transfer-encoding": {func(c *client2) {
 			c.ask(1, false, "POST", "/a", "transfer-encoding=chunked")
 			body(c, 1, "0\r\n\r\nsmuggled")
@@ -113,6 +123,58 @@ func TestHTTP2(t *testing.T) {
 				if got := c.findings(); !strings.Contains(got, tt.finding) {
 					t.Fatalf("findings %q, want %q", got, tt.finding)
 				}
+			}
+		})
+	}
+}
+
+// TestStoppedUpload has clients that end an upload short of its length. One that was told that it is blocked owes nobody the rest; any other
+// one lies about the length.
+func TestStoppedUpload(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path  string
+		told  bool // the server side has spoken before the upload ends: the client has its answer
+		lies  bool
+		state event.State // of the request
+	}{
+		"blocked":         {"/upload/a", true, false, event.Truncated},
+		"not told yet":    {"/upload/a", false, true, event.Complete},
+		"nothing to deny": {"/a", true, true, event.Complete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, client := newConversation(t, lineRules, nil), newClient2()
+			client.ask(1, false, "PUT", tt.path, "content-length=30")
+			_ = client.WriteData(1, false, []byte("confidential"))
+			begin := client.text.Len()
+			_ = client.WriteData(1, true, nil)
+			sent := client.text.String()
+			if tt.told {
+				c.say(flow.ToClient, "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64")
+			}
+			c.say(flow.ToServer, sent[:begin])
+			c.say(flow.ToServer, sent[begin:])
+			c.Close(time.UnixMilli(3))
+			told := 0
+			for _, r := range c.records {
+				if r.Anomaly != nil {
+					told++
+				}
+				if r.HTTP != nil && r.HTTP.Request.State != tt.state {
+					t.Errorf("the request is told as %s, want %s", r.HTTP.Request.State, tt.state)
+				}
+				if r.Anomaly != nil && r.Anomaly.Code != "http2_length_mismatch" {
+					t.Errorf("told of %s", r.Anomaly.Code)
+				}
+			}
+			if tt.lies != (told == 1) || told > 1 {
+				t.Errorf("%d anomalies", told)
+			}
+			if out := c.forwarded[flow.ToServer].String(); tt.path != "/a" && strings.Contains(out, "confidential") {
+				t.Errorf("forwarded %q", out)
+			}
+			credit := "\x00\x00\x04\x08\x00\x00\x00\x00\x00\x00\x00\x00\x0c" // for what the server will never count
+			if said := c.forwarded[flow.ToClient].String(); tt.told && tt.path != "/a" && strings.Count(said, credit) != 1 {
+				t.Errorf("the client is told %q", said)
 			}
 		})
 	}

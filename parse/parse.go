@@ -103,6 +103,8 @@ type Judge interface {
 	// Doubt tells, beside Anomaly, that the client's bytes mean one thing to one reader and another to the next: where one finds the
 	// end of a request, the other may not. The body is that of the request, nil where its head is not known yet.
 	Doubt(body event.Body, code string)
+	// Dropped tells whether a request was dropped: its client is answered, or the stream ends, and what it still says of it goes nowhere.
+	Dropped(body event.Body) bool
 }
 
 // JudgedBody is how much of a request's body is judged before the request is answered. It is less than the smallest window that

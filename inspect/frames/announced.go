@@ -14,15 +14,15 @@ import (
 const altSvc = 0xa
 
 // Announcements edits what a server sends, so that the client does not learn that it is there by QUIC too. Only header blocks and ALTSVC
-// frames wait until they are whole. What cannot be read passes as it is, with all that follows: in header blocks, the client will not be
-// able to read it either.
+// frames wait until they are whole. A header block that cannot be read, or that takes too much memory here, passes as it is, with all that
+// follows: the client has the server's table, and may do better. Once a block was written anew it has not: then such a block is an error.
 type Announcements struct {
 	kept    []byte // frames that are looked at whole, so far
 	look    int    // length of kept at which there is more to see: a frame's header or its payload
 	current frame  // in kept, the frame whose payload comes; valid iff inside is
 	inside  bool
 	left    int  // bytes of a frame's payload still to come that pass as they come
-	plain   bool // all that follows passes as it is
+	plain   bool // a block could not be read: all that follows passes as it is, unless the client's table is another one
 
 	table *table
 	named bool // the field was named: before, it is enough to keep the table up
@@ -33,8 +33,9 @@ func NewAnnouncements() *Announcements {
 	return &Announcements{look: headerSize, table: newTable()}
 }
 
-// Edit takes what the server has said and returns what is forwarded: b itself where nothing is taken out and nothing waits.
-func (a *Announcements) Edit(b []byte) []byte {
+// Edit takes what the server has said and returns what is forwarded: b itself where nothing is taken out and nothing waits. Behind an error
+// nothing more can be.
+func (a *Announcements) Edit(b []byte) ([]byte, error) {
 	var out []byte
 	from, waited := 0, len(a.kept) // where in b begins what is in out or taken out not yet; how much of kept came before b
 	until := func(end int) []byte {
@@ -53,7 +54,7 @@ func (a *Announcements) Edit(b []byte) []byte {
 		begin := at
 		n, whole := a.collect(b[at:])
 		if at += n; !whole {
-			return until(begin)
+			return until(begin), nil
 		}
 		text, same := a.whole()
 		if !same || waited > 0 {
@@ -63,7 +64,10 @@ func (a *Announcements) Edit(b []byte) []byte {
 		a.restart()
 		waited = 0
 	}
-	return until(len(b))
+	if a.plain && a.table.anew {
+		return nil, errBlock
+	}
+	return until(len(b)), nil
 }
 
 // most is how much room for frames an idle connection keeps.

@@ -53,7 +53,9 @@ func TestAnnouncements(t *testing.T) {
 		var got []byte
 		for _, piece := range cut(sent, random, 1<<(i%12)) {
 			piece = slices.Clone(piece)
-			got = append(got, a.Edit(piece)...)
+			out, err := a.Edit(piece)
+			must(t, err)
+			got = append(got, out...)
 			for k := range piece { // no longer valid
 				piece[k] = 0xaa
 			}
@@ -71,56 +73,84 @@ func TestAnnouncements(t *testing.T) {
 func TestNothingAnnounced(t *testing.T) {
 	sent := conversation(t)[len(preface):]
 	a := NewAnnouncements()
-	if got := a.Edit(sent); !bytes.Equal(got, sent) || &got[0] != &sent[0] {
+	if got, err := a.Edit(sent); err != nil || !bytes.Equal(got, sent) || &got[0] != &sent[0] {
 		t.Error("bytes were changed or copied")
 	}
 }
 
-// TestUnreadable passes on what nobody can read, and what it cannot keep.
+// TestUnreadable passes on what nobody can read, and what it cannot keep. Behind a block that was written anew the connection ends
+// there: the client's table is another one than the server's.
 func TestUnreadable(t *testing.T) {
 	header := func(n int, typ, flags byte, id uint32, payload string) string {
 		return string(frame{n, typ, flags, id}.append(nil)) + payload
 	}
+	references := "\x40\x01a\x7f\xa1\x1e" + strings.Repeat("v", 4000) + strings.Repeat("\xbe", 94)
+	p := newPeer()
+	p.headers(t, 1, true, ":status=200", `alt-svc=h3=":443"`)
+	announced := p.String()
 	for name, b := range map[string]string{
-		"interrupted block": header(1, headers, 0, 1, "\x82") + header(8, ping, 0, 0, "12345678"),
-		"foreign piece":     header(1, headers, 0, 1, "\x82") + header(1, continuation, endHeaders, 3, "\x82"),
-		"piece of nothing":  header(1, continuation, endHeaders, 1, "\x82"),
-		"unreadable block":  header(1, headers, endHeaders, 1, "\xff"),
-		"padding":           header(2, headers, endHeaders|padded, 1, "\x09\x82"),
-		"short push":        header(3, push, endHeaders, 1, "\x00\x00\x00"),
-		"endless block":     header(maxBlock+1, headers, 0, 1, strings.Repeat("x", 5)),
-		"many pieces":       header(0, headers, 0, 1, "") + strings.Repeat(header(0, continuation, 0, 1, ""), 2*maxBlock/headerSize),
-		"long frame":        header(maxControl+1, altSvc, 0, 0, strings.Repeat("h3", 5)),
-		"short frame":       header(1, altSvc, 0, 0, "\x00") + header(3, altSvc, 0, 0, "\x00\x09h"),
+		"interrupted block":  header(1, headers, 0, 1, "\x82") + header(8, ping, 0, 0, "12345678"),
+		"foreign piece":      header(1, headers, 0, 1, "\x82") + header(1, continuation, endHeaders, 3, "\x82"),
+		"piece of nothing":   header(1, continuation, endHeaders, 1, "\x82"),
+		"unreadable block":   header(1, headers, endHeaders, 1, "\xff"),
+		"padding":            header(2, headers, endHeaders|padded, 1, "\x09\x82"),
+		"short push":         header(3, push, endHeaders, 1, "\x00\x00\x00"),
+		"endless block":      header(maxBlock+1, headers, 0, 1, strings.Repeat("x", 5)),
+		"references to much": header(4096+4, headers, 0, 1, references) + header(200, continuation, endHeaders, 1, strings.Repeat("\xbe", 200)) + header(1, headers, endHeaders, 3, "\xbe"),
+		"table too large":    header(5, headers, endHeaders, 1, "\x3f\xe2\xff\x0f\x88"),
+		"many pieces":        header(0, headers, 0, 1, "") + strings.Repeat(header(0, continuation, 0, 1, ""), 2*maxBlock/headerSize),
+		"long frame":         header(maxControl+1, altSvc, 0, 0, strings.Repeat("h3", 5)),
+		"short frame":        header(1, altSvc, 0, 0, "\x00") + header(3, altSvc, 0, 0, "\x00\x09h"),
 	} {
 		for _, most := range []int{1, len(b)} {
 			a := NewAnnouncements()
-			var got []byte
-			for at := 0; at < len(b); at += most {
-				got = append(got, a.Edit([]byte(b[at:min(at+most, len(b))]))...)
+			if got, err := inPieces(a, b, most); string(got) != b || err != nil || len(a.kept) > maxBlock {
+				t.Errorf("%s: forwarded %d of %d bytes, %v", name, len(got), len(b), err)
 			}
-			if string(got) != b || len(a.kept) > maxBlock {
-				t.Errorf("%s: forwarded %d of %d bytes", name, len(got), len(b))
+			a = NewAnnouncements()
+			before, err := a.Edit([]byte(announced))
+			must(t, err)
+			if strings.Contains(string(before), "443") {
+				t.Fatalf("forwarded %q", before)
+			}
+			passes := strings.Contains(name, "frame") // it is no header block
+			got, err := inPieces(a, b, most)
+			if passes != (err == nil) || passes != (string(got) == b) || len(got) > len(b) || len(a.kept) > maxBlock {
+				t.Errorf("%s, behind an announcement: forwarded %d of %d bytes, %v", name, len(got), len(b), err)
+			}
+			if more, err := a.Edit([]byte(header(8, ping, 0, 0, "12345678"))); passes != (err == nil) || !passes && more != nil {
+				t.Errorf("%s, and then: forwarded %q, %v", name, more, err)
 			}
 		}
 	}
+}
+
+// inPieces returns what is forwarded of a text, up to an error.
+func inPieces(a *Announcements, text string, most int) (got []byte, err error) {
+	for at := 0; at < len(text); at += most {
+		out, err := a.Edit([]byte(text[at:min(at+most, len(text))]))
+		if err != nil {
+			return got, err
+		}
+		got = append(got, out...)
+	}
+	return got, nil
 }
 
 // FuzzAnnouncements checks that what a server says becomes the same however it is cut, and stays as it is where nothing is announced.
 func FuzzAnnouncements(f *testing.F) {
 	f.Add(answers(f), uint16(7))
+	f.Add(append(answers(f), frame{maxBlock + 1, headers, 0, 9}.append(nil)...), uint16(7))
 	f.Fuzz(func(t *testing.T, b []byte, piece uint16) {
 		whole := NewAnnouncements()
-		want := slices.Clone(whole.Edit(b))
+		want, refused := whole.Edit(b)
 		a := NewAnnouncements()
-		var got []byte
-		for rest := b; len(rest) > 0; {
-			n := min(len(rest), int(piece)+1)
-			got = append(got, a.Edit(rest[:n])...)
-			rest = rest[n:]
+		got, err := inPieces(a, string(b), int(piece)+1)
+		if err != refused || err == nil && !bytes.Equal(got, want) {
+			t.Errorf("%x, %v; in pieces %x, %v", want, refused, got, err)
 		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%x, in pieces %x", want, got)
+		if err != nil && !a.table.anew {
+			t.Error("the connection ends, but no block was written anew")
 		}
 		if !a.named && !bytes.Contains(b, []byte{altSvc}) && !bytes.HasPrefix(b, got) {
 			t.Error("nothing is announced, but bytes have changed")
@@ -140,10 +170,11 @@ func BenchmarkAnnouncements(b *testing.B) {
 	q := newPeer()
 	q.headers(b, 1, false, ":status=200", "server=nginx", "date=Mon, 30 Nov 2026 14:10:55 GMT", "content-type=text/html", "cache-control=no-store", "vary=accept-encoding", "etag=0123456789")
 	a := NewAnnouncements()
-	a.Edit(q.Bytes())
+	_, err := a.Edit(q.Bytes())
+	must(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if a.Edit(p.Bytes()); a.plain {
+		if _, err := a.Edit(p.Bytes()); err != nil || a.plain {
 			b.Fatal("not read")
 		}
 	}

@@ -56,7 +56,7 @@ type Client struct {
 	table    *table
 	last     uint32
 	open     map[uint32]ends // streams that were forwarded, until both sides have ended them
-	strict   bool            // a stream was dropped: of one that is not open, nothing is forwarded
+	strict   bool            // something was dropped: of a stream that is not open, not even what RFC 9113 allows is forwarded
 	pinged   map[uint32]bool // dropped ones whose clients have not answered a PING yet, and whether they send no more
 	waits    uint32          // the stream whose verdict everything from its beginning on waits for
 	queue    []byte          // all that
@@ -99,15 +99,14 @@ func (c *Client) Edit(b []byte) ([]byte, error) {
 // Held is how many bytes are kept back. What is not a whole header block stays, whatever happens.
 func (c *Client) Held() int { return len(c.part) + len(c.block) + len(c.queue) }
 
-// cut ends a stream that the server knows, on both sides.
-func (c *Client) cut(id uint32) {
-	if !c.isOpen(id) {
+// cut ends a stream on both sides, if the server knows it. The client is told why.
+func (c *Client) cut(id, why uint32) {
+	if c.strict = true; !c.isOpen(id) {
 		return
 	}
-	c.strict = true
 	c.ends(id, byClient|byServer)
 	c.out = appendReset(c.out, id, cancel)
-	c.server.reset(id, cancel)
+	c.server.reset(id, why)
 }
 
 // step takes the next piece.
@@ -176,7 +175,13 @@ func (c *Client) begin(f frame, sent []byte) error {
 	if f.typ == data && f.stream > c.last {
 		return errFrame // of a stream that was never opened
 	}
-	c.current, c.left, c.begun, c.gone = f, f.length, false, f.typ == data && c.strict && !c.isOpen(f.stream)
+	c.current, c.left, c.begun, c.gone = f, f.length, false, c.over(f.stream)
+	switch {
+	case c.gone && f.typ == data:
+		c.cut(f.stream, streamClosed)
+	case c.gone: // of an unknown type: whoever reads it ignores it
+		c.strict = true
+	}
 	c.put(sent)
 	c.endData()
 	return nil
@@ -205,12 +210,20 @@ func (c *Client) isOpen(id uint32) bool {
 	return ok
 }
 
-// put forwards or swallows bytes of the current frame.
+// over tells whether a client must say no more in a stream than RST_STREAM, WINDOW_UPDATE and PRIORITY (RFC 9113, section 5.1): it has ended
+// it, or either side has reset it. What else comes is of no request that was judged.
+func (c *Client) over(id uint32) bool {
+	return id%2 == 1 && id <= c.last && (!c.isOpen(id) || c.open[id]&byClient != 0)
+}
+
+// put forwards or swallows bytes of the current frame, and tells whether flow control counts them although the server never will.
 func (c *Client) put(b []byte) (swallowed bool) {
 	if c.drops() {
-		c.gone = true
-		c.cut(c.current.stream)
-		return true
+		if !c.gone {
+			c.gone = true
+			c.cut(c.current.stream, cancel)
+		}
+		return c.current.typ == data
 	}
 	c.begun = true
 	c.out = append(c.out, b...)
@@ -318,10 +331,11 @@ func (c *Client) request(write func([]byte) []byte) error {
 	switch {
 	case fresh && id > c.judge.Judged():
 		return errUnjudged
-	case !fresh && (!c.isOpen(id) || c.open[id]&byClient != 0): // whatever else it is, the server would not take it
+	case !fresh && c.over(id): // whatever else it is, the server would not take it
 		if c.table.anew = true; c.first.has(endStream) {
 			c.ends(id, byClient)
 		}
+		c.cut(id, streamClosed)
 		return nil
 	case c.judge.Verdict(id) == flow.Drop:
 		c.table.anew = true
@@ -341,7 +355,7 @@ func (c *Client) request(write func([]byte) []byte) error {
 // refuse drops a stream at a header block.
 func (c *Client) refuse(id uint32, fresh bool) {
 	if !fresh {
-		c.cut(id)
+		c.cut(id, cancel)
 		return
 	}
 	c.strict = true

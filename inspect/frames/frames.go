@@ -34,8 +34,9 @@ const (
 )
 
 const (
-	noError = 0x0
-	cancel  = 0x8
+	noError      = 0x0
+	streamClosed = 0x5
+	cancel       = 0x8
 )
 
 // Errors after which a connection cannot go on: nobody can tell what the server would make of the rest.

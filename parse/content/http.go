@@ -72,6 +72,9 @@ func (h *HTTP) Doubt(code string) {
 	}
 }
 
+// Dropped tells whether the judge has dropped the request.
+func (h *HTTP) Dropped() bool { return h.out.Judge != nil && h.out.Judge.Dropped(h.event) }
+
 // askEarly has a request judged whose body is longer than what it is judged by.
 func (h *HTTP) askEarly(m *half) {
 	if h.out.Judge == nil || h.asked || m.message == nil || m.sink.size < parse.JudgedBody {

@@ -69,7 +69,9 @@ type output struct {
 	last  *event.HTTP
 }
 
-func (o *output) parser(limits parse.Limits) parse.Parser {
+func (o *output) parser(limits parse.Limits) parse.Parser { return o.judged(limits, nil) }
+
+func (o *output) judged(limits parse.Limits, judge parse.Judge) parse.Parser {
 	o.kinds, o.codes = map[event.Kind]int{}, map[string]int{}
 	return Protocol.New(parse.Output{
 		Emit: func(b event.Body) {
@@ -79,7 +81,7 @@ func (o *output) parser(limits parse.Limits) parse.Parser {
 			}
 		},
 		Anomaly: func(code string) { o.codes[code]++ }, Become: func(string, *parse.Upgrade) {},
-		Seen: func() time.Time { return o.now }, Exhausted: func() bool { return false }, Limits: limits,
+		Seen: func() time.Time { return o.now }, Exhausted: func() bool { return false }, Limits: limits, Judge: judge,
 	})
 }
 
@@ -175,6 +177,53 @@ func TestUpgrade(t *testing.T) {
 	feed(t, p, flow.ToServer, []byte(preface))
 	if o.last == nil || o.last.Status != 200 || o.last.Host != "a.example" || o.last.URL != "/x" || o.last.State != event.Complete || len(o.codes) > 0 {
 		t.Errorf("got %+v, anomalies %v", o.last, o.codes)
+	}
+}
+
+// denial judges requests: it drops all or none.
+type denial bool
+
+func (d denial) Begin(event.Body)         {}
+func (d denial) Asked(event.Body)         {}
+func (d denial) Doubt(event.Body, string) {}
+func (d denial) Dropped(event.Body) bool  { return bool(d) }
+
+// TestLengthMismatch tells of requests whose content-length lies, but not of those that a verdict has cut off: who was told that nobody
+// wants the body may end it early.
+func TestLengthMismatch(t *testing.T) {
+	post := func(length string) []byte {
+		return append([]byte(preface), frameBytes(typeHeaders, flagEndHeaders, 1, "\x83\x84\x87\x01\x01a\x0f\x0d\x01"+length)...)
+	}
+	answer := frameBytes(typeHeaders, flagEndHeaders|flagEndStream, 1, "\x48\x03403")
+	cut := frameBytes(typeReset, 0, 1, "\x00\x00\x00\x08")
+	for name, tt := range map[string]struct {
+		dropped denial
+		said    []byte // to the client, before its body ends
+		length  string // that it has announced, of a body of 4 bytes
+		lies    int
+		state   event.State // of the request
+	}{
+		"all of it":             {false, answer, "4", 0, event.Complete},
+		"short":                 {false, nil, "9", 1, event.Complete},
+		"short, answered early": {false, answer, "9", 1, event.Complete},
+		"long":                  {false, answer, "2", 1, event.Complete},
+		"dropped":               {true, answer, "9", 0, event.Truncated},
+		"dropped in its midst":  {true, cut, "9", 0, event.Truncated},
+		"dropped, not told yet": {true, nil, "9", 1, event.Complete},
+		"dropped, long":         {true, answer, "2", 1, event.Complete},
+		"dropped, all of it":    {true, answer, "4", 0, event.Complete},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var o output
+			p := o.judged(parse.DefaultLimits, tt.dropped)
+			feed(t, p, flow.ToServer, post(tt.length))
+			feed(t, p, flow.ToClient, tt.said)
+			feed(t, p, flow.ToServer, frameBytes(typeData, flagEndStream, 1, "abcd"))
+			p.End()
+			if o.codes[lengthMismatch] != tt.lies || len(o.codes) != tt.lies || o.last == nil || o.last.Request.State != tt.state {
+				t.Errorf("anomalies %v, told %+v; want %d and %s", o.codes, o.last, tt.lies, tt.state)
+			}
+		})
 	}
 }
 

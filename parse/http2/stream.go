@@ -304,7 +304,11 @@ func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 		return
 	}
 	if state == event.Complete && dir == flow.ToServer && d.owed > 0 {
-		p.mismatch(s)
+		if s.cutOff() {
+			state = event.Truncated
+		} else {
+			p.mismatch(s)
+		}
 	}
 	d.ended = true
 	if s.http.End(dir, s.state(dir, state)); s.side[dir.Reverse()].ended ||
@@ -312,6 +316,9 @@ func (p *parser) endSide(s *stream, dir flow.Direction, state event.State) {
 		p.finish(s)
 	}
 }
+
+// cutOff tells whether a client knows that its request was dropped: whoever is told so may send no more of a body, whatever its length was to be.
+func (s *stream) cutOff() bool { return s.side[flow.ToClient].ended && s.http.Dropped() }
 
 // state returns HasGap if something is not known of a direction, else what it would be. A response is complete with the last byte of its
 // content-length: many clients close the connection then, and do not wait for the empty frame that ends the stream.

@@ -140,6 +140,12 @@ func TestDeniedUploads(t *testing.T) {
 				if f.Rule != "no-uploads" || f.Action != event.Blocked || f.Host != "localhost" || f.Reference == "" {
 					t.Errorf("%s: told %+v", name, f)
 				}
+				w.await(t, "the end of the connection", func(r *event.Record) bool {
+					if r.Anomaly != nil { // curl does nothing wrong: it was told that nobody wants the rest
+						t.Errorf("%s: told of %s", name, r.Anomaly.Code)
+					}
+					return r.Kind == event.KindConn
+				})
 			}
 			for path, args := range map[string][]string{"/files/x": {}, "/public/ok": {"-T", big}, "/last": {}} {
 				want := map[string]string{"/files/x": "[404 ", "/public/ok": "[201 ", "/last": "fine [200 "}[path]
