@@ -87,6 +87,20 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// TestEarlyAnswer has nginx answer an upload that is too large before all of it is there, and reset it: curl must hear both, as it does directly.
+func TestEarlyAnswer(t *testing.T) {
+	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})
+	address := startNginx(t, issue(t, w.public, newECDSA(t), forShop), "http2; location /up { client_max_body_size 100k; root /nowhere; }")
+	ca, _ := w.private.files(t, t.TempDir())
+	upload := write(t, t.TempDir(), "upload", make([]byte, 5<<20))
+	for range 20 {
+		out, status := run(t, "", "curl", "-sS", "--http2", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", ca, "-x", "http://"+w.proxy, "-T", upload, "https://localhost:"+port(address)+"/up")
+		if out != "413" || status != 0 {
+			t.Fatalf("curl: %q, status %d; want 413, status 0", out, status)
+		}
+	}
+}
+
 // TestPython has Python's own TLS, and through it OpenSSL's strictest checks, talk to nginx.
 func TestPython(t *testing.T) {
 	w := newWorld(t, options{rules: inspectAll(policy.Cases{})})

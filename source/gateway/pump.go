@@ -41,15 +41,10 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 
 // carry forwards what has come, and the end if that is behind it. It tells whether more may come.
 func (p *pump) carry() (more bool, err error) {
-	b := chunks.Get().(*chunk)
-	defer chunks.Put(b)
-	n, end := p.read(b[:])
-	if n > 0 {
-		if err := p.forward(b[:n]); err != nil {
-			return false, err
-		}
-	}
+	end, err := p.gather()
 	switch {
+	case err != nil:
+		return false, err
 	case end == nil:
 		return true, nil
 	case errors.Is(end, io.ErrUnexpectedEOF), errors.Is(end, io.EOF) && p.from.wire.Ended(): // TLS was cut off: the other side must see it too
@@ -60,18 +55,36 @@ func (p *pump) carry() (more bool, err error) {
 	return false, end
 }
 
+// gather forwards what has come, a chunk at most, all at once. It returns what comes behind it; nil if that is not known yet.
+func (p *pump) gather() (end, err error) {
+	b := chunks.Get().(*chunk)
+	defer chunks.Put(b)
+	p.to.wire.Cork()
+	for sum := 0; sum < len(b) && end == nil && err == nil; {
+		var n int
+		n, end = p.read(b[:])
+		if sum += n; n > 0 {
+			err = p.forward(b[:n])
+		}
+	}
+	if sent := p.to.wire.Uncork(); err == nil {
+		err = sent
+	}
+	if wire.IsDry(end) {
+		end = nil
+	}
+	return end, err
+}
+
 // maxPlaintext is how much is in a TLS record at the most, in bytes (RFC 8446 §5.1).
 const maxPlaintext = 1 << 14
 
-// read reads what has come, as long as there is room for a whole record: nobody would know of the rest of one. An error is what comes behind it.
+// read reads the next record, and those behind it as long as they are full and there is room for another: nobody would know of the rest of
+// one. Others stay apart for the peer, too, as they would be without the gateway: curl 7.88 loses an early answer and the reset of its
+// upload if both come as one. An error is what comes behind.
 func (p *pump) read(b []byte) (n int, err error) {
-	for err == nil && len(b)-n >= maxPlaintext {
-		var m int
+	for m := maxPlaintext; m == maxPlaintext && err == nil && len(b)-n >= maxPlaintext; n += m {
 		m, err = p.from.Read(b[n:])
-		n += m
-	}
-	if wire.IsDry(err) {
-		err = nil
 	}
 	return n, err
 }

@@ -205,6 +205,7 @@ func (r *relay) finish() {
 	_ = client.wire.CloseWrite()
 	_ = client.wire.SetReadDeadline(until)
 	_ = server.finish()
+	_ = server.wire.CloseWrite()
 	server.wire.Close()
 }
 

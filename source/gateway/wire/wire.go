@@ -32,10 +32,10 @@ type Conn struct {
 
 	in, out atomic.Uint64
 
-	mu     sync.Mutex // guards what follows, and the order of what is written
-	corked bool
-	kept   *block // nil while nothing is gathered
-	keeps  int    // bytes in it
+	mu    sync.Mutex // guards what follows, and the order of what is written
+	corks int        // calls of Cork less those of Uncork
+	kept  *block     // nil while nothing is gathered
+	keeps int        // bytes in it
 }
 
 // New returns the connection, with bytes in front that were read from it before.
@@ -271,7 +271,7 @@ func (c *Conn) Out() uint64 { return c.out.Load() }
 func (c *Conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.corked {
+	if c.corks == 0 {
 		return c.send(b)
 	}
 	if c.keeps+len(b) > blockLen {
@@ -295,19 +295,29 @@ func (c *Conn) send(b []byte) (int, error) {
 	return n, err
 }
 
-// Cork has what is written gathered.
+// Cork has what is written gathered, until Uncork was called as often.
 func (c *Conn) Cork() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.corked = true
+	c.corks++
 }
 
-// Uncork sends what was gathered, and from here on everything at once.
+// Uncork sends what was gathered, unless somebody else gathers more.
 func (c *Conn) Uncork() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.corked = false
+	if c.corks--; c.corks > 0 {
+		return nil
+	}
 	return c.flush()
+}
+
+// CloseWrite sends what was gathered, and ends this side's direction.
+func (c *Conn) CloseWrite() error {
+	if err := c.sendKept(); err != nil {
+		return err
+	}
+	return c.TCPConn.CloseWrite()
 }
 
 // sendKept sends what was gathered so far.

@@ -230,6 +230,29 @@ func TestCork(t *testing.T) {
 	}
 }
 
+// TestCorks checks that what two have gathered is sent once both are done, but not behind the end.
+func TestCorks(t *testing.T) {
+	c, peer := pair(t)
+	c.Cork()
+	say(t, c, "one ")
+	c.Cork()
+	say(t, c, "two ")
+	if err := c.Uncork(); err != nil || c.Out() != 0 {
+		t.Errorf("%d bytes were sent while more is gathered, %v", c.Out(), err)
+	}
+	if err := c.Uncork(); err != nil || c.Out() != 8 {
+		t.Errorf("%d bytes were sent, %v", c.Out(), err)
+	}
+	c.Cork()
+	say(t, c, "end")
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := io.ReadAll(peer); err != nil || string(all) != "one two end" {
+		t.Errorf("the peer reads %q, %v", all, err)
+	}
+}
+
 func TestOpenAlert(t *testing.T) {
 	c, peer := pair(t)
 	say(t, peer, record(100)+"\x15\x03\x03\x00\x02\x02\x2a")
