@@ -113,6 +113,7 @@ type peer struct {
 
 var peers = []peer{
 	{name: "vitrine", command: gatewayWith("")},
+	{name: "vitrine-rules", command: gatewayWith("detection: {rules: rules.d}")},
 	{name: "vitrine-unhashed", command: gatewayWith("limits: {hashed: 0}")}, // as the others: they have no SHA-256 of bodies
 	{name: "sslsplit", redirect: true, command: func(_ testing.TB, p *peerNet) []string {
 		return []string{"sslsplit", "-u", "root", "-k", p.path("ca.key"), "-c", p.path("ca.pem"), "-K", p.path("leaf.key"), "-e", "netfilter", "https", "0.0.0.0", "11443"}
@@ -179,6 +180,16 @@ authorities: [{certificate: ca.pem, key: ca.key}]
 trust: {system: false, roots: [server.pem]}
 rules: {policies: [{id: all, scopes: [{id: web, sources: [10.77.1.0/24], destinations: [10.77.0.0/16], destination_ports: [8443/8443]}]}]}
 `+more)
+		if err := os.MkdirAll(p.path("rules.d"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p.write(t, filepath.Join("rules.d", "uploads.yaml"), `
+rules:
+- {id: no-uploads, action: block, urls: ["*.example/private/*", "*.share.example"], direction: upload}
+- {id: no-files-to-drive, action: block, applications: [google-drive, dropbox], activities: [upload]}
+- {id: project-names, action: block, urls: ["*"], methods: [POST, PUT], contains: [{field: body, text: Project Falcon}]}
+- {id: scanners, action: block, urls: ["*"], matches: [{field: header.user-agent, regex: "(?i)sqlmap|nikto"}]}
+`)
 		return []string{p.agent, "gateway", "--config", p.path("gateway.yaml"), "-o", "none"}
 	}
 }
