@@ -26,7 +26,7 @@ func orders(t *testing.T) assembly.Orders {
 	}
 }
 
-// TestEnforceRefuses wants told what is wrong with orders, before anything of them is in force.
+// TestEnforceRefuses wants told what is wrong with orders.
 func TestEnforceRefuses(t *testing.T) {
 	a, err := open(t, configured(), t.TempDir())
 	check(t, err)
