@@ -169,14 +169,16 @@ func TestWhatTheGatewayRefusesStaysAsItWas(t *testing.T) {
 // TestWithoutGateway checks that what is decided while there is no gateway waits for one.
 func TestWithoutGateway(t *testing.T) {
 	s := open(t, func(_ *Config, d *Deps) {
-		d.Roles = func() []api.RoleOf { return []api.RoleOf{{Name: "gateway", Why: "turn it on with --gateway"}} }
+		d.Roles = func() []api.RoleOf {
+			return []api.RoleOf{{Name: "gateway", Why: "turn it on with --gateway", Off: api.NotTurnedOn}}
+		}
 	})
 	admin := s.admin()
 	admin.makeTrial()
 	admin.must(200, http.MethodPost, "/policies", officePolicy("office"))
 	admin.must(200, http.MethodPost, "/policies/office/enable", nil)
 	got := get[api.Gateway](admin, "/api/v1/gateway")
-	if got.Running || got.WhyNot != "turn it on with --gateway" || got.Quota != (api.Quota{Used: 4, Left: 19_996, Max: 20_000}) || len(got.Authorities) != 1 || !slices.Equal(got.Authorities[0].UsedBy, []string{"office"}) {
+	if got.Running || got.WhyNot != "turn it on with --gateway" || got.Off != api.NotTurnedOn || got.Quota != (api.Quota{Used: 4, Left: 19_996, Max: 20_000}) || len(got.Authorities) != 1 || !slices.Equal(got.Authorities[0].UsedBy, []string{"office"}) {
 		t.Errorf("got %+v", got)
 	}
 	for _, path := range []string{"/distrust", "/pins", "/categories", "/exceptions", "/policies", "/changes", "/authorities"} {

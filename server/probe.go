@@ -65,20 +65,21 @@ func (s *Server) getProbe(context.Context, *nothing) (*probeOutput, error) {
 	if s.deps.Probe != nil {
 		out = s.deps.Probe.Status()
 	} else {
-		out.Detail = s.whyNot("probe")
+		role := s.role("probe")
+		out.Off, out.Detail = role.Off, role.Why
 	}
 	out.Capabilities, out.Libraries, out.Lost = listOf(out.Capabilities), listOf(out.Libraries), listOf(out.Lost)
 	return &probeOutput{out}, nil
 }
 
-// whyNot returns the reason that a role gives.
-func (s *Server) whyNot(role string) string {
+// role returns what is said of a role; nothing if there is none of the name.
+func (s *Server) role(name string) api.RoleOf {
 	for _, r := range s.deps.Roles() {
-		if r.Name == role {
-			return r.Why
+		if r.Name == name {
+			return r
 		}
 	}
-	return ""
+	return api.RoleOf{}
 }
 
 // listOf makes an empty list of none: the API never sends null for one.
@@ -181,7 +182,7 @@ func (s *Server) compile(rules filter.Rules) (*filter.Filter, error) {
 
 func (s *Server) noProbe() error {
 	text := "There is no probe on this machine"
-	if why := s.whyNot("probe"); why != "" {
+	if why := s.role("probe").Why; why != "" {
 		text += ": " + why
 	}
 	return huma.Error409Conflict(text + ".")

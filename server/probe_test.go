@@ -32,7 +32,7 @@ func (p *oneProcess) Status() api.Probe {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.paused {
-		return api.Probe{State: "paused", Reason: "over_cpu", Detail: "it took 80 % of a core"}
+		return api.Probe{State: "paused", Reason: "paused_over_budget", Cause: "over_cpu", Taken: 0.8, Detail: "it took 80 % of a core"}
 	}
 	return api.Probe{State: "running", CPU: 0.02, CPULimit: 0.6}
 }
@@ -74,10 +74,12 @@ func withProbe(t *testing.T, p *oneProcess) *site {
 
 func TestProbeThatIsOff(t *testing.T) {
 	s := open(t, func(_ *Config, d *Deps) {
-		d.Roles = func() []api.RoleOf { return []api.RoleOf{{Name: "probe", Why: "seeing into processes needs root"}} }
+		d.Roles = func() []api.RoleOf {
+			return []api.RoleOf{{Name: "probe", Why: "seeing into processes needs root", Off: api.NotRoot}}
+		}
 	})
 	admin := s.admin()
-	if got := get[api.Probe](admin, "/api/v1/probe"); got.State != "off" || got.Detail != "seeing into processes needs root" || got.Capabilities == nil {
+	if got := get[api.Probe](admin, "/api/v1/probe"); got.State != "off" || got.Detail != "seeing into processes needs root" || got.Off != api.NotRoot || got.Capabilities == nil {
 		t.Errorf("got %+v", got)
 	}
 	if got := get[api.ProbeCoverage](admin, "/api/v1/probe/coverage"); got.Processes == nil || len(got.Processes) != 0 {
@@ -217,7 +219,7 @@ func TestPreviewChangesNothing(t *testing.T) {
 func TestResume(t *testing.T) {
 	s := withProbe(t, &oneProcess{paused: true})
 	admin := s.admin()
-	if got := get[api.Probe](admin, "/api/v1/probe"); got.State != "paused" || got.Reason != "over_cpu" {
+	if got := get[api.Probe](admin, "/api/v1/probe"); got.State != "paused" || got.Cause != "over_cpu" || got.Taken != 0.8 {
 		t.Errorf("got %+v", got)
 	}
 	if a := admin.do(http.MethodPost, "/api/v1/probe/resume", nil); a.status != 200 || !strings.Contains(a.body, `"running"`) {

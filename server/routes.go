@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/state"
@@ -119,7 +120,7 @@ func (s *Server) gatewaySite() gateways.Site {
 		Audit: func(ctx context.Context, action, target, summary string, outcome state.Outcome) error {
 			return s.auditEntry(ctx, state.AuditEntry{Actor: caller(ctx).name, Action: action, Target: target, Summary: summary, Outcome: outcome})
 		},
-		WhyNot: func() string { return s.whyNot("gateway") },
+		Role: func() api.RoleOf { return s.role("gateway") },
 	}
 }
 

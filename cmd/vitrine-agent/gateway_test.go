@@ -242,7 +242,7 @@ func TestGatewayRules(t *testing.T) {
 	}
 	add(t, config, "limits: {idle: 5m}\nhold: {open: true}\n")
 	add(t, filepath.Join(dir, "server.pem"), "\n")
-	reload(`"keys":"hold limits trust"`)
+	reload(`"keys":"hold.open limits.idle trust.roots"`)
 	write("rules: [{id: private}]\n")
 	printed := r.end(t)
 	for _, want := range []string{`"rule":"watch"`, `"rule":"private"`, `"action":"blocked"`} {

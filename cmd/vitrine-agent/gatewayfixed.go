@@ -4,35 +4,33 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
-	"reflect"
 	"slices"
+	"strings"
 
+	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
-// fixed are the values of a configuration that count at the start alone, by their keys: with those of a file, what it holds.
-type fixed map[string][]any
+// fixed is what counts at the start alone: a configuration, and by their keys digests of the files that it names.
+type fixed struct {
+	config gatewayConfig
+	files  map[string][]string
+}
 
-// fixed returns them for a configuration in the folder.
+// fixed returns it for a configuration in the folder.
 func (c *gatewayConfig) fixed(dir string) fixed {
-	f := fixed{"detection.doubt": {c.Detection.Doubt}, "detection.contact": {c.Detection.Contact}, "authorities": {c.Authorities}, "export": {c.Export}}
-	for i, field := range reflect.VisibleFields(reflect.TypeFor[assembly.Config]()) {
-		f[field.Tag.Get("yaml")] = []any{reflect.ValueOf(c.Config).Field(i).Interface()}
-	}
-	f["users"] = append(f["users"], contents(dir, c.Users)...)
-	f["trust"] = append(f["trust"], contents(dir, c.Trust.Roots...)...)
-	f["ech"] = append(f["ech"], contents(dir, c.ECH.Keys...)...)
+	f := map[string][]string{"users": contents(dir, c.Users), "trust.roots": contents(dir, c.Trust.Roots...), "ech.keys": contents(dir, c.ECH.Keys...)}
 	for _, i := range c.Identities {
 		f["identities"] = append(f["identities"], contents(dir, i.Certificate, string(i.Key), i.Passphrase)...)
 	}
 	for _, a := range c.Authorities {
 		f["authorities"] = append(f["authorities"], contents(dir, a.Certificate, string(a.Key), a.Passphrase)...)
 	}
-	return f
+	return fixed{*c, f}
 }
 
 // contents are digests of files. One that cannot be read is like an empty one.
-func contents(dir string, names ...string) (all []any) {
+func contents(dir string, names ...string) (all []string) {
 	for _, name := range names {
 		h := sha256.New()
 		if f, err := os.Open(assembly.Beside(dir, name)); err == nil {
@@ -47,13 +45,17 @@ func contents(dir string, names ...string) (all []any) {
 // maxDigested is more than any file has that a configuration names.
 const maxDigested = 16 << 20
 
-// changed are the keys, in their order, whose values differ.
-func (f fixed) changed(now fixed) (keys []string) {
-	for key, value := range f {
-		if !reflect.DeepEqual(value, now[key]) {
+// live tells whether a key is in force as soon as the rules are read again. All others take a restart.
+func live(key string) bool { return strings.HasPrefix(key, "rules.") || key == "detection.rules" }
+
+// changed are the keys, in their order, whose values or files differ and that are not in force yet.
+func (f fixed) changed(now fixed) []string {
+	keys := slices.DeleteFunc(config.Changed(&f.config, &now.config), live)
+	for key, digests := range f.files {
+		if !slices.Equal(digests, now.files[key]) {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
-	return keys
+	return slices.Compact(keys)
 }

@@ -54,7 +54,7 @@ func (m *machine) runGateway(ctx context.Context) error {
 
 func (m *machine) roleOfGateway() api.RoleOf {
 	if m.gateway == nil {
-		return api.RoleOf{Name: "gateway", Why: "turn it on with --gateway; docs/gateway.md tells what it does"}
+		return api.RoleOf{Name: "gateway", Off: api.NotTurnedOn, Why: "turn it on with --gateway; docs/gateway.md tells what it does"}
 	}
 	return api.RoleOf{Name: "gateway", On: true, Why: m.gateway.Why()}
 }

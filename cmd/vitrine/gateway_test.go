@@ -349,7 +349,7 @@ func TestGatewayIsOffUnlessAskedFor(t *testing.T) {
 	up := startUp(t, t.TempDir())
 	var status api.Gateway
 	up.ask(t, http.MethodGet, "/api/v1/gateway", "", nil, &status)
-	if status.Running || !strings.Contains(status.WhyNot, "--gateway") || !strings.Contains(up.announced, "gateway    off: turn it on with --gateway") {
+	if status.Running || status.Off != api.NotTurnedOn || !strings.Contains(status.WhyNot, "--gateway") || !strings.Contains(up.announced, "gateway    off: turn it on with --gateway") {
 		t.Errorf("%+v; announced:\n%s", status, up.announced)
 	}
 	up.stop(t)

@@ -26,6 +26,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/telemetry"
 	"github.com/vitrine-ndr/vitrine/reassembly"
 	"github.com/vitrine-ndr/vitrine/server"
+	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/client"
 	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source"
@@ -52,7 +53,7 @@ type machine struct {
 	sensor    *sensor.Sensor  // nil if it is off
 	sensorWhy string          // what it works on, or why it is off
 	probe     *probeRole      // nil if it was never started
-	probeWhy  string          // why it is off
+	probeOff  api.RoleOf      // why there is none
 	gateway   *gatewayRole    // nil if it is off
 	join      *enrich.Join    // of the sensor's and the probe's connections
 	relayed   *enrich.Relayed // connections that are the gateway's own

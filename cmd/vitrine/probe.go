@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -34,7 +35,7 @@ type probeRole struct {
 
 	mu    sync.Mutex
 	rules filter.Rules // in force
-	off   string       // why it does not run any more
+	off   error        // why it does not run any more
 }
 
 // openProbe decides whether the probe can run. A filter that was set in the console comes before the configuration's, from the first
@@ -42,10 +43,10 @@ type probeRole struct {
 func (m *machine) openProbe(ctx context.Context) error {
 	switch {
 	case m.cfg.NoProbe:
-		m.probeWhy = "turned off by --no-probe"
+		m.probeOff.Off, m.probeOff.Why = api.TurnedOff, "turned off by --no-probe"
 		return nil
 	case os.Geteuid() != 0:
-		m.probeWhy = "seeing into programs needs root"
+		m.probeOff.Off, m.probeOff.Why = api.NotRoot, "seeing into programs needs root"
 		return nil
 	}
 	kept, changed, err := filters.Load(ctx, m.state)
@@ -72,13 +73,11 @@ func (m *machine) openProbe(ctx context.Context) error {
 }
 
 func (m *machine) roleOfProbe() api.RoleOf {
-	r := api.RoleOf{Name: "probe", Why: m.probeWhy}
+	r := m.probeOff
 	if m.probe != nil {
-		r.Why = m.probe.whyOff()
+		r = m.probe.role()
 	}
-	if r.On = r.Why == ""; r.On {
-		r.Why = "seeing into this machine's programs"
-	}
+	r.Name = "probe"
 	return r
 }
 
@@ -107,16 +106,30 @@ func (p *probeRole) run(ctx context.Context) error {
 		p.log.Error("the probe is off", "err", err)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.off = err.Error()
+		p.off = err
 	}
 	return nil
 }
 
-// whyOff returns why the probe does not run, and nothing if it does.
-func (p *probeRole) whyOff() string {
+// role tells whether the probe runs, and if not, why.
+func (p *probeRole) role() api.RoleOf {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.off
+	if p.off == nil {
+		return api.RoleOf{On: true, Why: "seeing into this machine's programs"}
+	}
+	return api.RoleOf{Off: offBy(p.off), Why: p.off.Error()}
+}
+
+// offBy returns the code of what has ended the probe; empty if it is nothing usual.
+func offBy(err error) api.Off {
+	switch {
+	case errors.Is(err, probe.ErrPermission):
+		return api.NotPermitted
+	case errors.Is(err, probe.ErrOwnPIDs):
+		return api.OwnProcessIDs
+	}
+	return ""
 }
 
 // usage is what the probe takes of this program: the time of its thread, and what its parsers hold beside the buffers in the kernel.
@@ -135,8 +148,8 @@ func (p *probeRole) tell(c *probe.Coverage) {
 
 // Status implements server.Probe.
 func (p *probeRole) Status() api.Probe {
-	if why := p.whyOff(); why != "" {
-		return api.Probe{State: "off", Detail: why}
+	if role := p.role(); !role.On {
+		return api.Probe{State: "off", Off: role.Off, Detail: role.Why}
 	}
 	g := p.governor.State()
 	s := api.Probe{
@@ -145,12 +158,16 @@ func (p *probeRole) Status() api.Probe {
 	}
 	if g.IsPaused() {
 		s.State, s.Reason, s.Detail = "paused", string(flow.PausedOverBudget), g.Why
+		s.Cause, s.Taken = string(g.Cause), g.Taken
+		if g.Cause == governor.OverCPU {
+			s.Taken /= 100
+		}
 		if !g.Until.IsZero() {
 			s.NextTry = &g.Until
 		}
 	}
 	for _, c := range p.probe.Capabilities() {
-		s.Capabilities = append(s.Capabilities, api.KernelCapability{Name: c.Name, Available: c.Available, Detail: c.Detail})
+		s.Capabilities = append(s.Capabilities, api.KernelCapability{Name: c.Name, Available: c.Available, Lack: string(c.Lack), Detail: c.Detail})
 	}
 	for _, l := range p.probe.Libraries() {
 		s.Libraries = append(s.Libraries, api.HookedLibrary{Library: l.Name, Version: l.Version, Path: l.Path, Hooks: l.Hooks, Processes: l.Processes})

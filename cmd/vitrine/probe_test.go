@@ -67,7 +67,7 @@ func TestUpWithoutProbe(t *testing.T) {
 	up.ask(t, http.MethodGet, "/api/v1/system", "", nil, &system)
 	role := slices.IndexFunc(system.Roles, func(r api.RoleOf) bool { return r.Name == "probe" })
 	const reason = "process ids of its own"
-	if r := system.Roles[role]; r.On || !strings.Contains(r.Why, reason) || !strings.Contains(probe.Detail, reason) {
+	if r := system.Roles[role]; r.On || !strings.Contains(r.Why, reason) || !strings.Contains(probe.Detail, reason) || r.Off != api.OwnProcessIDs || probe.Off != api.OwnProcessIDs {
 		t.Errorf("the role is %+v, the probe %+v", r, probe)
 	}
 	id := up.importCapture(t, plainCapture(t, 3), nil)

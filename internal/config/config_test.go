@@ -123,6 +123,20 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestChanged(t *testing.T) {
+	if got := Changed(defaults(), defaults()); len(got) > 0 {
+		t.Errorf("changed without a change: %q", got)
+	}
+	now := defaults()
+	now.hidden, now.Interface, now.Inner, now.Retention.Disk = 8, []string{"lo"}, "x", 1
+	now.Rules = append(now.Rules, struct {
+		Name string `yaml:"name"`
+	}{"y"})
+	if diff := cmp.Diff([]string{"iface", "retention.disk", "rules", "inner"}, Changed(defaults(), now)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	if err := Load(defaults(), "/does/not/exist", os.Getenv, nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got error %v", err)

@@ -37,6 +37,17 @@ func appendSettings(out []setting, v reflect.Value, prefix string) []setting {
 	return out
 }
 
+// Changed returns the dotted names of the settings that differ between two configurations of the same type, in the order of its fields.
+func Changed(before, now any) (names []string) {
+	later := settingsOf(now)
+	for i, s := range settingsOf(before) {
+		if !reflect.DeepEqual(s.value.Interface(), later[i].value.Interface()) {
+			names = append(names, s.path)
+		}
+	}
+	return names
+}
+
 func yamlName(sf reflect.StructField) (name string, ok bool) {
 	name, _, _ = strings.Cut(sf.Tag.Get("yaml"), ",")
 	return name, name != ""

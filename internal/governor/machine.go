@@ -30,6 +30,8 @@ type State struct {
 	Until time.Time `json:"until,omitzero" doc:"When it is tried again, or has proved itself"`
 	Over  time.Time `json:"over,omitzero" doc:"Since when more has been used than the budget allows; none if it is kept"`
 	Why   string    `json:"why,omitempty" doc:"Why it was paused the last time, for people"`
+	Cause Cause     `json:"cause,omitempty" enum:"over_cpu,over_memory" doc:"Why it was paused the last time; missing if it could not be resumed"`
+	Taken float64   `json:"taken,omitempty" doc:"What it took then: percent of one core, or bytes"`
 
 	CPU         float64     `json:"cpu" doc:"CPU time used of late, in percent of one core"`
 	Memory      int64       `json:"memory" doc:"Bytes of memory in use"`
@@ -37,6 +39,14 @@ type State struct {
 	MemoryLimit config.Size `json:"memory_limit" doc:"Bytes of memory that may be used"`
 	Pauses      int         `json:"pauses" doc:"How often it was paused"`
 }
+
+// Cause is what was over the budget.
+type Cause string
+
+const (
+	OverCPU    Cause = "over_cpu"
+	OverMemory Cause = "over_memory"
+)
 
 // IsPaused tells whether the governed part is not running at the moment.
 func (s State) IsPaused() bool { return s.Phase == Paused || s.Phase == Stopped }
@@ -89,8 +99,8 @@ func (m *machine) observe(now time.Time, r Reading) action {
 	s := &m.state
 	switch s.Phase {
 	case Running, Trying:
-		if why := m.tooLong(now); why != "" {
-			m.pause(now, why)
+		if e := m.tooLong(now); e.cause != "" {
+			m.pause(now, e)
 			return pause
 		}
 		if s.Phase == Trying && !now.Before(s.Until) && s.Over.IsZero() {
@@ -122,17 +132,17 @@ func (m *machine) resume(now time.Time, r Reading) action {
 // failed takes note that what was to be resumed could not be. That is no fault of its usage: it is tried again, however often.
 func (m *machine) failed(now time.Time, err error) {
 	m.enter(Paused, now, now.Add(m.cfg.Retry))
-	m.state.Why = fmt.Sprintf("it could not be resumed: %v", err)
+	m.state.Why, m.state.Cause, m.state.Taken = fmt.Sprintf("it could not be resumed: %v", err), "", 0
 }
 
 // pause pauses for a while, or for good what was over again in its trial.
-func (m *machine) pause(now time.Time, why string) {
+func (m *machine) pause(now time.Time, e excess) {
 	if m.state.Phase == Trying {
 		m.enter(Stopped, now, time.Time{})
 	} else {
 		m.enter(Paused, now, now.Add(m.cfg.Retry))
 	}
-	m.state.Why = why
+	m.state.Why, m.state.Cause, m.state.Taken = e.why, e.cause, e.taken
 	m.state.Pauses++
 }
 
@@ -176,15 +186,24 @@ func (m *machine) meanCPU(now time.Time, r Reading) float64 {
 	return percent(r.CPU-m.cpu.cpu, now.Sub(m.cpu.from))
 }
 
-// tooLong says what has been over the limit for too long; nothing if it is empty.
-func (m *machine) tooLong(now time.Time) string {
+// excess is what has been over the limit for too long. The zero value stands for nothing.
+type excess struct {
+	cause Cause
+	taken float64 // as State.Taken
+	why   string  // for people
+}
+
+// tooLong says what has been over the limit for too long.
+func (m *machine) tooLong(now time.Time) excess {
 	if at := m.cpu.from; m.cpuOver() && now.Sub(at) >= m.cfg.Over {
-		return fmt.Sprintf("%.3g %% of a core used for %s, the limit is %g %%", m.meanCPU(now, m.last), rounded(now.Sub(at)), m.cfg.CPU)
+		used := m.meanCPU(now, m.last)
+		return excess{OverCPU, used, fmt.Sprintf("%.3g %% of a core used for %s, the limit is %g %%", used, rounded(now.Sub(at)), m.cfg.CPU)}
 	}
 	if at := m.mem.from; m.memoryOver() && now.Sub(at) >= m.cfg.Over {
-		return fmt.Sprintf("more than %s of memory used for %s: %d MiB now", m.cfg.Memory, rounded(now.Sub(at)), m.last.Memory>>20)
+		why := fmt.Sprintf("more than %s of memory used for %s: %d MiB now", m.cfg.Memory, rounded(now.Sub(at)), m.last.Memory>>20)
+		return excess{OverMemory, float64(m.last.Memory), why}
 	}
-	return ""
+	return excess{}
 }
 
 func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }

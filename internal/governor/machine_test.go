@@ -101,6 +101,28 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestCause wants what was over told in numbers too, for those who say it in other words.
+func TestCause(t *testing.T) {
+	for _, c := range []struct {
+		load  load
+		cause Cause
+		taken float64
+	}{
+		{load{seconds: 10, cpu: 90, mib: 100}, OverCPU, 90},
+		{load{seconds: 11, cpu: 1, mib: 501}, OverMemory, 501 << 20},
+	} {
+		d := newDriver(DefaultConfig(false))
+		d.run(c.load)
+		if s := d.state; s.Phase != Paused || s.Cause != c.cause || s.Taken != c.taken {
+			t.Errorf("state is %+v, want %s by %g", s, c.cause, c.taken)
+		}
+		d.failed(epoch.Add(d.now), errors.New("no such hook"))
+		if s := d.state; s.Cause != "" || s.Taken != 0 {
+			t.Errorf("once it could not be resumed: %+v", s)
+		}
+	}
+}
+
 func TestResumeByHand(t *testing.T) {
 	busy, quiet := load{seconds: 10, cpu: 90}, load{seconds: 600}
 	for name, c := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 type Gateway struct {
 	Running     bool              `json:"running" doc:"Whether it stands in the way of connections"`
 	WhyNot      string            `json:"why_not,omitempty" doc:"Why it does not run, and what to do, for people"`
+	Off         Off               `json:"off,omitempty" enum:"not_turned_on" doc:"Why it does not run, where that is one of the usual things"`
 	Listeners   []GatewayListener `json:"listeners" doc:"Where clients may connect"`
 	Stats       GatewayStats      `json:"stats"`
 	Quota       Quota             `json:"quota"`

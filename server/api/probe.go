@@ -11,7 +11,10 @@ import (
 // Probe tells how the probe of the server's machine is doing.
 type Probe struct {
 	State        string             `json:"state" enum:"running,paused,off" doc:"Whether it sees into processes: paused means that it took all its hooks away and tries again; off, that it does not run"`
-	Reason       string             `json:"reason,omitempty" doc:"Why it is paused" example:"over_cpu"`
+	Reason       string             `json:"reason,omitempty" doc:"Why it is paused" example:"paused_over_budget"`
+	Cause        string             `json:"cause,omitempty" enum:"over_cpu,over_memory" doc:"What was over its limit when it paused, unless it could not be resumed"`
+	Taken        float64            `json:"taken,omitempty" doc:"What it took then: a share of one core, or bytes"`
+	Off          Off                `json:"off,omitempty" enum:"turned_off,not_root,not_permitted,own_process_ids" doc:"Why it does not run, where that is one of the usual things"`
 	Detail       string             `json:"detail,omitempty" doc:"Why it does not run, and what to do, for people"`
 	Since        *time.Time         `json:"since,omitempty" doc:"Since when it is in this state; missing if it is off"`
 	NextTry      *time.Time         `json:"next_try,omitempty" doc:"When it tries to go on by itself, if it is paused"`
@@ -28,6 +31,7 @@ type Probe struct {
 type KernelCapability struct {
 	Name      string `json:"name" doc:"Capability" example:"ring_buffer"`
 	Available bool   `json:"available" doc:"Whether the kernel has it and lets the probe use it"`
+	Lack      string `json:"lack,omitempty" enum:"configured,no_type_information,unsupported" doc:"Why it is not there, where that is one of the usual things"`
 	Detail    string `json:"detail,omitempty" doc:"What is used in its place, or why it is not there"`
 }
 

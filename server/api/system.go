@@ -43,7 +43,19 @@ type RoleOf struct {
 	Name string `json:"name" doc:"Role" example:"sensor"`
 	On   bool   `json:"on" doc:"Whether it runs"`
 	Why  string `json:"why,omitempty" doc:"Why it does not, or what it works on"`
+	Off  Off    `json:"off,omitempty" enum:"turned_off,not_turned_on,not_root,not_permitted,own_process_ids" doc:"Why it does not, where that is one of the usual things"`
 }
+
+// Off says why a role is off.
+type Off string
+
+const (
+	TurnedOff     Off = "turned_off"      // a person has done so
+	NotTurnedOn   Off = "not_turned_on"   // it is off unless a person asks for it
+	NotRoot       Off = "not_root"        // it needs root
+	NotPermitted  Off = "not_permitted"   // the kernel refuses what it needs
+	OwnProcessIDs Off = "own_process_ids" // in a container whose process ids are not the kernel's
+)
 
 // Store is the state of the event store.
 type Store struct {

@@ -49,8 +49,8 @@ type Site struct {
 	Problem func(ctx context.Context, operation string, err error) error
 	// Audit records what the caller does. Who may not be recorded may not act.
 	Audit func(ctx context.Context, action, target, summary string, outcome state.Outcome) error
-	// WhyNot says why there is no gateway.
-	WhyNot func() string
+	// Role says why there is no gateway.
+	Role func() api.RoleOf
 }
 
 // Gateways answers for one gateway.

@@ -41,7 +41,7 @@ func (g *Gateways) listPins(context.Context, *nothing) (*output[api.GatewayPins]
 func (g *Gateways) judging(as Judgement) func(context.Context, *pinInput) (*nothing, error) {
 	return func(ctx context.Context, in *pinInput) (*nothing, error) {
 		if g.gateway == nil {
-			return nil, huma.Error409Conflict("There is no gateway on this machine: " + g.site.WhyNot() + ".")
+			return nil, huma.Error409Conflict("There is no gateway on this machine: " + g.site.Role().Why + ".")
 		}
 		action, name := actions+"pin."+string(as), g.pinned(in.ID)
 		if err := g.site.Audit(ctx, action, in.ID, name, state.OK); err != nil {

@@ -34,7 +34,8 @@ func (g *Gateways) status(ctx context.Context, _ *nothing) (*output[api.Gateway]
 	if g.gateway != nil {
 		out = g.gateway.Status()
 	} else {
-		out.WhyNot = g.site.WhyNot()
+		role := g.site.Role()
+		out.Off, out.WhyNot = role.Off, role.Why
 	}
 	r, err := g.book.Rules(ctx)
 	if err != nil {

@@ -22,8 +22,18 @@ import (
 type Capability struct {
 	Name      string
 	Available bool
+	Lack      Lack   // why it is not there; empty if only the detail tells
 	Detail    string // what is used instead, or why it is not there
 }
+
+// Lack says why there is no Capability.
+type Lack string
+
+const (
+	LackConfigured Lack = "configured"          // the configuration turns it off
+	LackTypes      Lack = "no_type_information" // the kernel has no type information
+	LackSupport    Lack = "unsupported"         // the kernel, or the form of the programs that it takes, has no such thing
+)
 
 // kernel is the probe's programs in the kernel, and what it can do with them.
 type kernel struct {
@@ -40,12 +50,12 @@ func loadKernel(legacy, single bool) (*kernel, error) {
 	_ = rlimit.RemoveMemlock() // kernels before 5.11 count maps against it; where that is refused, loading tells
 	k := new(kernel)
 	multi := !single && features.HaveBPFLinkUprobeMulti() == nil // kernels from 5.15 on load such programs, but attach them only from 6.6 on
-	why := "turned off by the configuration"
+	lack, why := LackConfigured, "turned off by the configuration"
 	if !legacy {
 		if _, err := btf.LoadKernelSpec(); err != nil {
-			why = "the kernel has no type information"
+			lack, why = LackTypes, "the kernel has no type information"
 		} else if err := k.load(bpf.LoadModern, multi); err != nil {
-			why = err.Error()
+			lack, why = "", err.Error()
 		} else {
 			k.modern = true
 		}
@@ -55,16 +65,19 @@ func loadKernel(legacy, single bool) (*kernel, error) {
 			return nil, fmt.Errorf("load programs into the kernel: %w", err)
 		}
 	}
-	k.note("ring buffer", k.modern, "a buffer for each processor is used instead: "+why)
-	k.note("type information", k.modern, "the addresses of connections are known once those were read from: "+why)
-	k.note("multi-uprobe", k.multi, "hooks are put one by one, which takes longer")
+	k.note("ring buffer", k.modern, lack, "a buffer for each processor is used instead: "+why)
+	k.note("type information", k.modern, lack, "the addresses of connections are known once those were read from: "+why)
+	if lack = LackSupport; legacy || single {
+		lack = LackConfigured
+	}
+	k.note("multi-uprobe", k.multi, lack, "hooks are put one by one, which takes longer")
 	return k, nil
 }
 
-func (k *kernel) note(name string, available bool, otherwise string) {
+func (k *kernel) note(name string, available bool, lack Lack, otherwise string) {
 	c := Capability{Name: name, Available: available}
 	if !available {
-		c.Detail = otherwise
+		c.Lack, c.Detail = lack, otherwise
 	}
 	k.capabilities = append(k.capabilities, c)
 }

@@ -9,6 +9,13 @@ import (
 	"github.com/cilium/ebpf/features"
 )
 
+// What keeps the probe from running, where that is one of the usual things.
+var (
+	ErrPermission = errors.New("the kernel does not permit it: the probe needs root with all its capabilities, or CAP_BPF, CAP_PERFMON, " +
+		"CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE; docs/probe-permissions.md tells how to give them")
+	ErrOwnPIDs = errors.New("this container has process ids of its own: run it with the host's (docker run --pid=host, hostPID: true in Kubernetes)")
+)
+
 // Explain returns an error of Run as people need it: where a permission is missing, what is needed in its place. What the kernel's
 // verifier says stays: it also speaks of permissions, and means the programs.
 func Explain(err error) error {
@@ -16,8 +23,7 @@ func Explain(err error) error {
 	if !errors.Is(err, os.ErrPermission) || errors.As(err, &verifier) && len(verifier.Log) > 0 {
 		return err
 	}
-	return errors.New("the kernel does not permit it: the probe needs root with all its capabilities, or CAP_BPF, CAP_PERFMON, " +
-		"CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH and CAP_CHECKPOINT_RESTORE; docs/probe-permissions.md tells how to give them")
+	return ErrPermission
 }
 
 // checkPIDs returns an error where process ids mean other processes to this program than to the kernel, as in a container that does not
@@ -25,7 +31,7 @@ func Explain(err error) error {
 func checkPIDs() error {
 	const hosts = "pid:[4026531836]" // PROC_PID_INIT_INO of include/linux/proc_ns.h
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != hosts {
-		return errors.New("this container has process ids of its own: run it with the host's (docker run --pid=host, hostPID: true in Kubernetes)")
+		return ErrOwnPIDs
 	}
 	return nil
 }

@@ -150,13 +150,20 @@ describe("a machine with a probe", () => {
   it("says that it is paused, why, until when, and goes on when told to", async () => {
     machine.probe = {
       ...machine.probe,
-      ...{ state: "paused", reason: "paused_over_budget", detail: "71 % of a core for 10 s" },
+      ...{
+        state: "paused",
+        reason: "paused_over_budget",
+        detail: "71 % of a core for 10 s",
+        cause: "over_cpu",
+        taken: 0.71,
+      },
       next_try: new Date(Date.now() + 500_000).toISOString(),
     };
     const alert = page.locator(".ant-alert", { has: page.locator(".probe-paused") });
     await alert.getByText("The probe is paused: no program is seen into").waitFor();
     const text = await alert.innerText();
-    for (const part of ["CPU and memory budget", "71 % of a core", "It tries again at"]) expect(text).toContain(part);
+    for (const part of ["CPU and memory budget", "It took 71% of a core; the limit is 60%.", "It tries again at"])
+      expect(text).toContain(part);
     await accessible();
     await alert.getByRole("button", { name: "Resume now" }).click();
     await alert.waitFor({ state: "detached" });

@@ -1761,6 +1761,11 @@ export interface components {
             faults: string[];
             /** @description Where clients may connect */
             listeners: components["schemas"]["GatewayListener"][];
+            /**
+             * @description Why it does not run, where that is one of the usual things
+             * @enum {string}
+             */
+            off?: "not_turned_on";
             quota: components["schemas"]["Quota"];
             /** @description Whether it stands in the way of connections */
             running: boolean;
@@ -2137,6 +2142,11 @@ export interface components {
             /** @description What is used in its place, or why it is not there */
             detail?: string;
             /**
+             * @description Why it is not there, where that is one of the usual things
+             * @enum {string}
+             */
+            lack?: "configured" | "no_type_information" | "unsupported";
+            /**
              * @description Capability
              * @example ring_buffer
              */
@@ -2377,6 +2387,11 @@ export interface components {
             /** @description What it needs of the kernel, and whether it is there */
             capabilities: components["schemas"]["KernelCapability"][];
             /**
+             * @description What was over its limit when it paused, unless it could not be resumed
+             * @enum {string}
+             */
+            cause?: "over_cpu" | "over_memory";
+            /**
              * Format: double
              * @description Processor time that it takes now, as a share of one core
              */
@@ -2408,8 +2423,13 @@ export interface components {
              */
             next_try?: string;
             /**
+             * @description Why it does not run, where that is one of the usual things
+             * @enum {string}
+             */
+            off?: "turned_off" | "not_root" | "not_permitted" | "own_process_ids";
+            /**
              * @description Why it is paused
-             * @example over_cpu
+             * @example paused_over_budget
              */
             reason?: string;
             /**
@@ -2422,6 +2442,11 @@ export interface components {
              * @enum {string}
              */
             state: "running" | "paused" | "off";
+            /**
+             * Format: double
+             * @description What it took then: a share of one core, or bytes
+             */
+            taken?: number;
         };
         ProbeCoverage: {
             /** @description One entry for each process and library; those that have ended are gone */
@@ -2635,6 +2660,11 @@ export interface components {
              * @example sensor
              */
             name: string;
+            /**
+             * @description Why it does not, where that is one of the usual things
+             * @enum {string}
+             */
+            off?: "turned_off" | "not_turned_on" | "not_root" | "not_permitted" | "own_process_ids";
             /** @description Whether it runs */
             on: boolean;
             /** @description Why it does not, or what it works on */

@@ -1,4 +1,4 @@
-import { EyeOutlined, LockOutlined, PieChartOutlined, UnlockOutlined } from "@ant-design/icons";
+import { DisconnectOutlined, EyeOutlined, LockOutlined, PieChartOutlined, UnlockOutlined } from "@ant-design/icons";
 import type { ComponentType } from "react";
 import { useTranslation } from "react-i18next";
 import type { Record } from "../api/types";
@@ -10,9 +10,10 @@ const icons: { [L in Label]: ComponentType } = {
   partial: PieChartOutlined,
   not_decrypted: LockOutlined,
   plaintext: EyeOutlined,
+  not_connected: DisconnectOutlined,
 };
 
-/** Says by icon and words, never by colour alone, whether the plaintext of an event was had. */
+/** Says by icon and words, never by colour alone, whether the plaintext of an event was had, or could not be since nobody was connected to. */
 export function DecryptedLabel({ record }: { record: Record }) {
   const { t } = useTranslation();
   const label = labelOf(record);

@@ -48,6 +48,15 @@ it("labels", () => {
   ]);
 });
 
+it.each(["unreachable", "guarded", "blocked_by_policy"])(
+  "does not call plaintext what nobody was connected to: %s",
+  (reason) => {
+    const refused: Record = { ...base, kind: "conn", reason, conn: { asked: "a.example", duration_us: 1 } };
+    expect(labelOf(refused)).toBe("not_connected");
+    expect(labelOf({ ...refused, decrypted: "no", tls: { sni: "a.example" } })).toBe("not_decrypted");
+  },
+);
+
 describe("a line of the table", () => {
   it.each([
     ["http", http, { field: "http.host", value: "h.example" }, { field: "http.status", value: "200" }, 7, "GET /a"],

@@ -1,9 +1,9 @@
 import type { Record } from "../api/types";
 
 /** What the labels of a record say about its plaintext. */
-export type Label = "decrypted" | "partial" | "not_decrypted" | "plaintext";
+export type Label = "decrypted" | "partial" | "not_decrypted" | "plaintext" | "not_connected";
 
-/** The label of a record; none for what is of no connection. */
+/** The label of a record; none for what is of no connection. A reason alone, without decryption, says why the gateway connected to nobody. */
 export function labelOf(record: Record): Label | undefined {
   if (record.kind === "coverage") return undefined;
   switch (record.decrypted) {
@@ -14,7 +14,7 @@ export function labelOf(record: Record): Label | undefined {
     case "no":
       return "not_decrypted";
     default:
-      return "plaintext";
+      return record.reason ? "not_connected" : "plaintext";
   }
 }
 

@@ -3,12 +3,14 @@ import { useTranslation } from "react-i18next";
 import type { Probe } from "../../api/types";
 import { DocLink } from "../../components/DocLink";
 import { useFormat } from "../../components/format";
+import { useLack } from "../../components/reason";
 import { Clipped, Text } from "../../components/Text";
 import { libraryOf } from "./processes";
 
 /** What the probe takes of the machine, what the kernel lets it do, where it has hooks, and what it lost. */
 export function ProbeFacts({ probe }: { probe: Probe }) {
   const { t, i18n } = useTranslation();
+  const lack = useLack();
   return (
     <div className="system-grid">
       <section className="card" aria-labelledby="budget-title">
@@ -30,7 +32,7 @@ export function ProbeFacts({ probe }: { probe: Probe }) {
                 <span className="visually-hidden">{c.available ? t("coverage.there") : t("coverage.not_there")}</span>
               </span>
               <span className="muted small">
-                <Text text={c.detail ?? ""} />
+                <Text text={lack(c)} />
               </span>
             </li>
           ))}

@@ -6,7 +6,7 @@ import { DocLink } from "../../components/DocLink";
 import { useErrorText } from "../../components/errors";
 import { useFormat } from "../../components/format";
 import { useMay } from "../../components/permissions";
-import { useReason } from "../../components/reason";
+import { useExcess, useOff, useReason } from "../../components/reason";
 import { Text } from "../../components/Text";
 
 /** Whether the probe sees anything at all; nothing while it simply runs. */
@@ -18,11 +18,12 @@ export function ProbeState({ probe }: { probe: Probe }) {
 
 function Off({ probe }: { probe: Probe }) {
   const { t } = useTranslation();
+  const off = useOff();
   return (
     <div className="empty-page">
       <h2>{t("coverage.off_title")}</h2>
       <p>
-        <Text text={probe.detail ?? t("coverage.off_unknown")} />
+        <Text text={off(probe.off, probe.detail) || t("coverage.off_unknown")} />
       </p>
       <p className="muted">{t("coverage.off_what")}</p>
       <div className="empty-ways">
@@ -52,6 +53,7 @@ function Paused({ probe }: { probe: Probe }) {
   const text = useErrorText();
   const resume = useResumeProbe();
   const { why } = useReason(probe.reason ?? "");
+  const excess = useExcess(probe);
   return (
     <Alert
       type="warning"
@@ -61,7 +63,7 @@ function Paused({ probe }: { probe: Probe }) {
       description={
         <div className="probe-paused">
           <p>
-            {why} <Text text={probe.detail ?? ""} />
+            {why} <Text text={excess} />
           </p>
           <p>
             {probe.since && t("coverage.paused_since", { time: moment(probe.since) })}{" "}

@@ -29,7 +29,7 @@ export default function Gateway() {
       <h1>{t("nav.gateway")}</h1>
       <Parts />
       {gateway.error && <ErrorBox error={gateway.error} retry={gateway.refetch} />}
-      {gateway.data?.running === false && <Off why={gateway.data.why_not} />}
+      {gateway.data?.running === false && <Off gateway={gateway.data} />}
       {gateway.data && gateway.data.faults.length > 0 && <Faults faults={gateway.data.faults} />}
       <Routes>
         <Route index element={<Navigate to="policies" replace />} />

@@ -22,7 +22,7 @@ export const usual: string[] = composed.filter((column) => column !== "container
 const widths: { [column: string]: string } = {
   time: "176px",
   kind: "100px",
-  decrypted: "184px",
+  decrypted: "minmax(184px, 1fr)",
   client: "minmax(150px, 0.6fr)",
   server: "minmax(140px, 0.6fr)",
   name: "minmax(130px, 1.2fr)",

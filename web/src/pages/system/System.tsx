@@ -6,6 +6,7 @@ import { useSystem } from "../../api/queries";
 import type { System as SystemState } from "../../api/types";
 import { ErrorBox } from "../../components/ErrorBox";
 import { useFormat } from "../../components/format";
+import { useOff } from "../../components/reason";
 import { Text } from "../../components/Text";
 import { useTitle } from "../../components/title";
 import { Alarms } from "./Alarms";
@@ -42,6 +43,7 @@ export default function System() {
 
 function Roles({ system }: { system: SystemState }) {
   const { t, i18n } = useTranslation();
+  const off = useOff();
   return (
     <section className="card" aria-labelledby="roles-title">
       <h2 id="roles-title">{t("system.roles")}</h2>
@@ -55,7 +57,7 @@ function Roles({ system }: { system: SystemState }) {
               {r.on ? t("system.on") : t("system.off")}
             </span>
             <span className="muted">
-              <Text text={r.why ?? ""} />
+              <Text text={off(r.off, r.why)} />
             </span>
           </li>
         ))}
