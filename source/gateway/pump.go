@@ -15,6 +15,7 @@ type pump struct {
 	relay    *relay
 	dir      flow.Direction
 	from, to end
+	follows  bool // the origin had ended its direction before this one ended
 }
 
 // run returns nil once the direction has ended in good order. It waits without a buffer: most connections do so most of the time.
@@ -42,6 +43,7 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 // carry forwards what has come, and the end if that is behind it. It tells whether more may come.
 func (p *pump) carry() (more bool, err error) {
 	end, err := p.gather()
+	p.follows = p.relay.left.Load() // before the origin hears of an end
 	switch {
 	case err != nil:
 		return false, err

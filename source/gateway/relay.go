@@ -86,7 +86,7 @@ func (r *relay) pump(dir flow.Direction) {
 			_ = r.ends[flow.ToServer].wire.SetReadDeadline(past) // the other direction ends too
 			return
 		case dir == flow.ToServer && r.look:
-			r.session.parted(err, r.left.Load())
+			r.session.parted(err, p.follows)
 		}
 		if err != nil && r.lingers.Load() == 0 {
 			r.abort(dir, err)
@@ -240,7 +240,7 @@ func (s *session) askedLate() {
 
 // parted notes how a client of TLS has ended its direction, if it has said nothing before: so it refuses what it has agreed to in the
 // handshake, of TLS 1.3, or by a judgement of its own. An error is why the direction was cut off. Where the origin has left first, the
-// client merely follows.
+// client merely follows; where it has greeted the client, that may be why. In HTTP/2 the origin need not wait to be spoken to.
 func (s *session) parted(err error, left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,7 +253,7 @@ func (s *session) parted(err error, left bool) {
 	}
 	if why != flow.ClientFailed {
 		s.conn.Decryption = flow.Decryption{State: flow.DecryptedNo, Reason: why}
-	} else if left || s.seen[flow.ToClient] > 0 || time.Since(s.shaken) > early {
+	} else if left || s.seen[flow.ToClient] > 0 && s.facts.ALPN != "h2" || time.Since(s.shaken) > early {
 		return
 	}
 	s.learn(why, err)

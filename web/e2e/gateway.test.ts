@@ -38,7 +38,7 @@ afterEach(async () => {
 
 describe("the gateway of this server", () => {
   it("explains what a policy is while there is none", async () => {
-    await page.getByRole("link", { name: "Gateway", exact: true }).click();
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Gateway", exact: true }).click();
     await page.getByRole("heading", { name: "No policies yet" }).waitFor();
     await accessible();
     await page.getByRole("link", { name: "Make the first policy" }).click();
