@@ -31,8 +31,8 @@ var allowed = []struct{ pkg, imports string }{
 	{"source/gateway/wire", "decrypt/handshake"},                                                                 // the shape of records
 	{"source/gateway/identity", "source/gateway/policy source/gateway/authority source/gateway/authority/token"}, // composes them
 	{"source/gateway/authority", "flow source/gateway/authority/token"},
-	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config parse"}, // composes them
-	{"source/gateway/...", "flow"},                                                                     // leaves: certificates, addresses, requests
+	{"source/gateway/assembly", "flow source source/gateway source/gateway/... internal/config"}, // composes them
+	{"source/gateway/...", "flow"},                                                               // leaves: certificates, addresses, requests
 	{"source/gateway", "flow source decrypt/handshake source/gateway/..."},
 
 	{"parse", "event flow"},
@@ -72,7 +72,7 @@ var allowed = []struct{ pkg, imports string }{
 	{"cmd/vitrine-agent", "event event/... flow source source/... detect inspect inspect/... parse parse/... capture decrypt decrypt/... enrich export export/... uplink internal/..."},
 	{"cmd/vitrine/trust", "source/gateway/authority internal/..."}, // the gateway's rules say which root is fit to be trusted
 	{"cmd/vitrine/rules", "detect internal/..."},
-	{"cmd/vitrine/inline", "detect export/outlet flow inspect server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
+	{"cmd/vitrine/inline", "detect export/outlet flow inspect internal/config server/api server/gateways source source/gateway source/gateway/assembly source/gateway/authority source/gateway/pin state"},
 	{"cmd/vitrine", "..."},
 }
 

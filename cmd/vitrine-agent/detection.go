@@ -8,6 +8,8 @@ import (
 
 	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/config"
+	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 )
 
@@ -16,6 +18,13 @@ type detectionConfig struct {
 	Rules   string        `yaml:"rules" doc:"folder of rule files (.yaml); empty: nothing is judged"`
 	Doubt   inspect.Doubt `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
 	Contact string        `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
+	Hashed  config.Size   `yaml:"hashed" doc:"longest body or file of which events have the SHA-256; 0: of none"`
+}
+
+func (c *detectionConfig) limits() parse.Limits {
+	l := parse.DefaultLimits
+	l.Hashed = int64(c.Hashed)
+	return l
 }
 
 // open reads the rules that the configuration in the folder names. There is no Engine where it names none.

@@ -127,14 +127,14 @@ func serveGateway(ctx context.Context, cfg *gatewayConfig, file string, load fun
 	if err := g.Enforce(assembly.Orders{Rules: cfg.Rules, Authorities: parts.byName}); err != nil {
 		return stats, errors.Join(err, g.Close())
 	}
-	if err := governor.Yield(0); err != nil { // under load, a seventh of its time would go by in waking to look after itself
-		log.Warn("the gateway takes more processor time than it needs", "err", err)
+	if err := governor.WakeLess(); err != nil {
+		log.Info("the gateway takes more processor time than it needs: with the capability CAP_SYS_NICE, or with TimerSlackNSec=2ms in its unit, it would take a seventh less", "component", "gateway", "err", err)
 	}
 	group := run.New(ctx)
 	w.stop = group.Stop
 	events := newSpill(w)
 	sink := inspect.New(inspect.Config{
-		Protocols: all.Protocols, Unknown: all.Unknown, Limits: cfg.Limits.Parsing(), Time: inspect.DefaultTime,
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: cfg.Detection.limits(), Time: inspect.DefaultTime,
 		Origin: w.origin(), Emit: events.emit, Log: log,
 		Detect: judge, Doubtful: cfg.Detection.Doubt == inspect.PassDoubt, Contact: cfg.Detection.Contact,
 	})

@@ -9,6 +9,8 @@ import (
 	"github.com/vitrine-ndr/vitrine/detect"
 	"github.com/vitrine-ndr/vitrine/export/outlet"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/config"
+	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/source/gateway/assembly"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority"
 	"github.com/vitrine-ndr/vitrine/source/gateway/authority/token"
@@ -32,7 +34,7 @@ type authorityConfig struct {
 }
 
 func defaultGatewayConfig() *gatewayConfig {
-	return &gatewayConfig{Config: assembly.Default(), Detection: detectionConfig{Doubt: inspect.BlockDoubt}}
+	return &gatewayConfig{Config: assembly.Default(), Detection: detectionConfig{Doubt: inspect.BlockDoubt, Hashed: config.Size(parse.DefaultLimits.Hashed)}}
 }
 
 // Validate checks what no part checks by itself.

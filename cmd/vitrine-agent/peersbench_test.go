@@ -114,7 +114,7 @@ type peer struct {
 var peers = []peer{
 	{name: "vitrine", command: gatewayWith("")},
 	{name: "vitrine-rules", command: gatewayWith("detection: {rules: rules.d}")},
-	{name: "vitrine-unhashed", command: gatewayWith("limits: {hashed: 0}")}, // as the others: they have no SHA-256 of bodies
+	{name: "vitrine-unhashed", command: gatewayWith("detection: {hashed: 0}")}, // as the others: they have no SHA-256 of bodies
 	{name: "sslsplit", redirect: true, command: func(_ testing.TB, p *peerNet) []string {
 		return []string{"sslsplit", "-u", "root", "-k", p.path("ca.key"), "-c", p.path("ca.pem"), "-K", p.path("leaf.key"), "-e", "netfilter", "https", "0.0.0.0", "11443"}
 	}},

@@ -9,6 +9,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/export/outlet"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/parse/all"
 	"github.com/vitrine-ndr/vitrine/server/api"
 )
@@ -39,8 +40,10 @@ func (m *machine) openGateway(ctx context.Context) error {
 		return err
 	}
 	m.closeLater(role.Close)
+	limits := parse.DefaultLimits
+	limits.Hashed = int64(m.cfg.Gateway.Hashed)
 	inspector := inspect.New(inspect.Config{
-		Protocols: all.Protocols, Unknown: all.Unknown, Limits: m.cfg.Gateway.Limits.Parsing(), Time: inspect.DefaultTime,
+		Protocols: all.Protocols, Unknown: all.Unknown, Limits: limits, Time: inspect.DefaultTime,
 		Origin: event.Origin{Agent: m.host, Vantage: event.Gateway}, Emit: m.openPublisher(event.Gateway).Emit, Log: log,
 		Detect: role.Engine(), Doubtful: m.cfg.Gateway.Doubt == inspect.PassDoubt, Contact: m.cfg.Gateway.Contact,
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/internal/datafolder"
 	"github.com/vitrine-ndr/vitrine/internal/governor"
+	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/source/probe/filter"
 	"github.com/vitrine-ndr/vitrine/source/sensor"
 	"github.com/vitrine-ndr/vitrine/store"
@@ -84,6 +85,7 @@ func defaultUpConfig() *upConfig {
 	c.Sensor = sensorConfig{KeyWait: sensor.DefaultKeyWait, Memory: sensor.DefaultHeldBytes, Ring: 32 << 20}
 	c.Probe.Filter.Mode, c.Probe.Budget = filter.Everything, governor.DefaultConfig(governor.InContainer())
 	c.Gateway = inline.DefaultConfig()
+	c.Gateway.Hashed = config.Size(parse.DefaultLimits.Hashed)
 	c.Retention = retentionConfig{Days: 30, Disk: 50 << 30}
 	c.Packets = packetsConfig{Days: 7, Before: 10 << 30, After: 5 << 30}
 	c.Store.Memory = 1536 << 20

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -201,6 +203,48 @@ func TestBlockedConnection(t *testing.T) {
 	}
 	if r := w.awaitTLS(t); r.Policy.Action != flow.Block || r.Decryption.State != flow.DecryptedYes {
 		t.Errorf("told %+v, %+v", r.Policy, r.Decryption)
+	}
+}
+
+// TestBlockBehindAnAnswer has a client ask twice at once, in HTTP/1.1, where the second request is blocked: it gets all of the first answer, then the
+// page, and both sides hear of a regular end at once.
+func TestBlockBehindAnAnswer(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		w := judging(t, uploadRules)
+		ends := make(chan error, 1)
+		l := listen(t)
+		address, id := l.Addr().String(), issue(t, w.public, newECDSA(t), forShop).tls()
+		serve(t, tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{id}, MaxVersion: version}), func(c net.Conn) {
+			request := make([]byte, 1<<10)
+			if n, err := c.Read(request); err != nil || !bytes.HasPrefix(request[:n], []byte("GET /ok")) {
+				ends <- fmt.Errorf("the origin was asked for %q: %w", request[:n], err)
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+			time.Sleep(50 * time.Millisecond) // that it comes by itself
+			_, _ = io.WriteString(c, "world")
+			n, err := c.Read(request)
+			ends <- fmt.Errorf("the origin was told %q: %w", request[:n], err)
+		})
+		cfg := w.client()
+		cfg.ServerName = "localhost"
+		c, err := w.handshake(t, address, cfg)
+		check(t, err)
+		start := time.Now()
+		_, err = io.WriteString(c, "GET /ok HTTP/1.1\r\nHost: localhost\r\n\r\nGET /private/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		check(t, err)
+		check(t, c.SetReadDeadline(start.Add(patience)))
+		got, err := io.ReadAll(c)
+		if text := string(got); err != nil || !strings.Contains(text, "\r\n\r\nhelloworldHTTP/1.1 403 ") || !strings.Contains(text, "Reference") {
+			t.Errorf("version %x: the client got %q, %v", version, text, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("version %x: the end took %v", version, d)
+		}
+		c.Close()
+		if err := <-ends; !errors.Is(err, io.EOF) {
+			t.Errorf("version %x: %v", version, err)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // gate is one direction of a relay. What is forwarded in it is asked for and written by one goroutine at a time: that of its own pump, or
 // that of the other, when something waits to be said here.
 type gate struct {
-	mu    sync.Mutex // guards what follows, and the order of what is written
+	mu    sync.Mutex // guards what follows, and the order of what is handed on
 	held  int        // bytes that the Stream holds back
 	since time.Time  // when the first of them was held. Valid iff there are some
 }

@@ -135,9 +135,10 @@ var errAsked = errors.New("the origin asks for a client certificate")
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	asked, goesOn, use := false, false, identity.NewUse(s.identity(), s.judge, s.gateway.sessions)
 	c := tls.Client(s.server, &tls.Config{
-		ServerName:         s.facts.SNI,
-		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
-		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
+		ServerName:                  s.facts.SNI,
+		DynamicRecordSizingDisabled: true, // records are as the client's
+		InsecureSkipVerify:          true, // what is wrong with the certificate is for the client to see: judge finds it
+		MinVersion:                  o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
 		ClientSessionCache: use, KeyLogWriter: s.gateway.cfg.KeyLog,
 		VerifyConnection: use.Verify,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -232,7 +233,7 @@ func (s *session) shakeWithClient(server *tls.ConnectionState) (*tls.Conn, error
 	g, leaf := s.gateway, server.PeerCertificates[0]
 	cfg := &tls.Config{
 		MinVersion: server.Version, MaxVersion: server.Version, CipherSuites: suites, KeyLogWriter: g.cfg.KeyLog,
-		EncryptedClientHelloKeys: g.cfg.ECH.TLS(),
+		EncryptedClientHelloKeys: g.cfg.ECH.TLS(), DynamicRecordSizingDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return s.leaf(leaf, s.facts.Fault, keyType(s.first.hello, server.Version))
 		},

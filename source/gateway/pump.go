@@ -62,12 +62,12 @@ func (p *pump) gather() (end, err error) {
 	b := chunks.Get().(*chunk)
 	defer chunks.Put(b)
 	p.to.wire.Cork()
-	for sum := 0; sum < len(b) && end == nil && err == nil; {
+	for rest := b[:]; len(rest) >= maxPlaintext && end == nil && err == nil; {
 		var n int
-		n, end = p.read(b[:])
-		if sum += n; n > 0 {
-			err = p.forward(b[:n])
+		if n, end = p.read(rest); n > 0 {
+			err = p.forward(rest[:n])
 		}
+		rest = rest[n:]
 	}
 	if sent := p.to.wire.Uncork(); err == nil {
 		err = sent
@@ -82,7 +82,7 @@ func (p *pump) gather() (end, err error) {
 const maxPlaintext = 1 << 14
 
 // read reads the next record, and those behind it as long as they are full and there is room for another: nobody would know of the rest of
-// one. Others stay apart for the peer, too, as they would be without the gateway: curl 7.88 loses an early answer and the reset of its
+// one. Others stay apart for the peer, too, where they would be apart without the gateway: curl 7.88 loses an early answer and the reset of its
 // upload if both come as one. An error is what comes behind.
 func (p *pump) read(b []byte) (n int, err error) {
 	for m := maxPlaintext; m == maxPlaintext && err == nil && len(b)-n >= maxPlaintext; n += m {

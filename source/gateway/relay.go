@@ -195,6 +195,9 @@ func (s *session) letGo(dir flow.Direction, at time.Time) source.Edit {
 // were closed meanwhile, it might lose that.
 const linger = 10 * time.Second
 
+// goodbye is how long an origin may take to hear of the end.
+const goodbye = 5 * time.Second
+
 // finish ends the connection in good order, as servers do behind an answer that is their last.
 func (r *relay) finish() {
 	r.session.blocked()
@@ -204,8 +207,8 @@ func (r *relay) finish() {
 	_ = client.finish()
 	_ = client.wire.CloseWrite()
 	_ = client.wire.SetReadDeadline(until)
+	_ = server.wire.SetWriteDeadline(time.Now().Add(goodbye)) // it may take nothing any more
 	_ = server.finish()
-	_ = server.wire.CloseWrite()
 	server.wire.Close()
 }
 

@@ -138,7 +138,7 @@ func (s *session) count() {
 	s.conn.Wire[flow.ToServer].Bytes, s.conn.Wire[flow.ToClient].Bytes = s.client.In(), s.client.Out()
 }
 
-// listen reads what the client says first, until it is known whether that is a ClientHello. Where the server greets it, it is no TLS.
+// listen reads what the client says first, until it is known whether that is a ClientHello. Where the server greets it before, it is no TLS.
 func (s *session) listen() {
 	if !s.hear(s.client.Poll) {
 		s.listenToBoth()

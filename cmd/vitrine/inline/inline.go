@@ -21,6 +21,7 @@ import (
 	"github.com/vitrine-ndr/vitrine/export/outlet"
 	"github.com/vitrine-ndr/vitrine/flow"
 	"github.com/vitrine-ndr/vitrine/inspect"
+	"github.com/vitrine-ndr/vitrine/internal/config"
 	"github.com/vitrine-ndr/vitrine/server/api"
 	"github.com/vitrine-ndr/vitrine/server/gateways"
 	"github.com/vitrine-ndr/vitrine/source"
@@ -36,6 +37,7 @@ type Config struct {
 	Modules         []string      `yaml:"pkcs11_modules" doc:"libraries by which authorities that are imported may reach keys in PKCS#11 tokens: their code runs within this program"`
 	Contact         string        `yaml:"contact" doc:"whom the page that a blocked client sees tells to ask"`
 	Doubt           inspect.Doubt `yaml:"doubt" doc:"where rules block, what becomes of requests that can be understood in two ways, and of connections of which parsing has failed: block or pass"`
+	Hashed          config.Size   `yaml:"hashed" doc:"longest body or file of which events have the SHA-256; 0: of none"`
 	Export          outlet.Config `yaml:"export"`
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vitrine-ndr/vitrine/internal/config"
-	"github.com/vitrine-ndr/vitrine/parse"
 	"github.com/vitrine-ndr/vitrine/source/gateway"
 	"github.com/vitrine-ndr/vitrine/source/gateway/admission"
 	"github.com/vitrine-ndr/vitrine/source/gateway/identity"
@@ -57,7 +56,6 @@ type Limits struct {
 	Inspected   int           `yaml:"inspected" doc:"looked into at once; beyond it, cases.over_capacity decides about new ones"`
 	Handshake   time.Duration `yaml:"handshake" doc:"from a client's connection to the end of the handshakes"`
 	Idle        time.Duration `yaml:"idle" doc:"how long a connection may be silent"`
-	Hashed      config.Size   `yaml:"hashed" doc:"longest body or file of which events have the SHA-256; 0: of none"`
 }
 
 // Hold bounds what detection may have the gateway keep.
@@ -76,18 +74,11 @@ func (l Limits) admission() admission.Limits {
 	return admission.Limits{Conns: l.Connections, PerClient: l.PerClient, Inspected: l.Inspected, Greetings: admission.Default.Greetings}
 }
 
-// Parsing returns the limits of what looks into connections.
-func (l Limits) Parsing() parse.Limits {
-	p := parse.DefaultLimits
-	p.Hashed = int64(l.Hashed)
-	return p
-}
-
 // Default returns a Config that lacks only where to listen.
 func Default() Config {
 	return Config{
 		Trust:  Trust{System: true, Complete: true, Revocation: origin.Soft},
-		Limits: Limits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle, config.Size(parse.DefaultLimits.Hashed)},
+		Limits: Limits{admission.Default.Conns, admission.Default.PerClient, admission.Default.Inspected, gateway.DefaultHandshake, gateway.DefaultIdle},
 		Hold:   Hold{config.Size(gateway.DefaultHold.Bytes), gateway.DefaultHold.Time, gateway.DefaultHold.Open},
 		Pins:   defaultPins(),
 	}

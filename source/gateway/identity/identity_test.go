@@ -149,6 +149,9 @@ func TestSessions(t *testing.T) {
 			if who != step.who || resumed != step.resumed || use.Shown() != step.shown || !errors.Is(err, step.err) {
 				t.Errorf("%s, step %d: the origin sees %q, resumed %t, shown %q, %v; want %+v", tls.VersionName(version), i, who, resumed, use.Shown(), err, step)
 			}
+			if offered := use.Offered() != ""; offered != (step.identity == nil && step.resumed) {
+				t.Errorf("%s, step %d: a session of the common cache was offered: %t", tls.VersionName(version), i, offered)
+			}
 		}
 	}
 }

@@ -14,7 +14,7 @@ type Use struct {
 
 	state   *tls.ConnectionState // with the origin's certificates; nil before Verify, and without an identity
 	offered bool                 // to resume a session in which the identity was shown
-	plainly string               // the key of a session in which nothing was shown, and that was offered; empty if none was
+	plainly string               // the key of a session from the cache that was given, and that was offered; empty if none was
 	shown   bool                 // it was shown in this connection, or in the one that is resumed
 }
 
@@ -70,13 +70,13 @@ func (u *Use) Get(key string) (*tls.ClientSessionState, bool) {
 		}
 	}
 	s, ok := u.plain.Get(key)
-	if ok {
+	if ok && u.identity == nil {
 		u.plainly = key
 	}
 	return s, ok
 }
 
-// Offered is the key of the session without an identity that was offered to the origin; empty if none was.
+// Offered is the key of the session from the cache given to NewUse that was offered to the origin; empty if none was.
 func (u *Use) Offered() string { return u.plainly }
 
 // Put is for tls.Config.ClientSessionCache. It comes behind Verify, unless it forgets what Get has returned.

@@ -4,12 +4,14 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/decrypt/handshake"
 )
@@ -314,10 +316,15 @@ func (c *Conn) Uncork() error {
 
 // CloseWrite sends what was gathered, and ends this side's direction.
 func (c *Conn) CloseWrite() error {
-	if err := c.sendKept(); err != nil {
-		return err
+	return errors.Join(c.sendKept(), c.TCPConn.CloseWrite())
+}
+
+// SetWriteDeadline sends what was gathered first, if nothing can be sent from then on: so crypto/tls ends a direction, behind its last alert.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() && !t.After(time.Now()) {
+		_ = c.sendKept() // who goes on to send is told why that fails
 	}
-	return c.TCPConn.CloseWrite()
+	return c.TCPConn.SetWriteDeadline(t)
 }
 
 // sendKept sends what was gathered so far.

@@ -253,6 +253,30 @@ func TestCorks(t *testing.T) {
 	}
 }
 
+// TestLastWords checks that what was gathered is sent before nothing can be any more, as behind the last alert of crypto/tls.
+func TestLastWords(t *testing.T) {
+	c, peer := pair(t)
+	c.Cork()
+	say(t, c, "the last words")
+	if err := c.SetWriteDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Uncork(); err != nil {
+		t.Errorf("nothing is left, but: %v", err)
+	}
+	if _, err := c.Write([]byte("more")); err == nil {
+		t.Error("more was sent")
+	}
+	c.Cork()
+	_, _ = c.Write([]byte("more"))
+	if err := c.CloseWrite(); err == nil {
+		t.Error("it is not told that something is lost")
+	}
+	if all, err := io.ReadAll(peer); err != nil || string(all) != "the last words" {
+		t.Errorf("the peer reads %q, %v", all, err)
+	}
+}
+
 func TestOpenAlert(t *testing.T) {
 	c, peer := pair(t)
 	say(t, peer, record(100)+"\x15\x03\x03\x00\x02\x02\x2a")
