@@ -44,8 +44,11 @@ func TestPause(t *testing.T) {
 	if l := w.Libraries(); len(l) > 0 {
 		t.Errorf("hooks are in %+v", l)
 	}
-	if !slices.ContainsFunc(w.Coverage(), func(c probe.Coverage) bool { return c.Process.PID == k.pid && c.Reason == event.Paused }) {
-		t.Error("the coverage list does not say that it is paused")
+	told := func(c probe.Coverage) bool { return c.Process.PID == k.pid && c.Reason == event.Paused }
+	for begun := time.Now(); !slices.ContainsFunc(w.Coverage(), told); time.Sleep(20 * time.Millisecond) { // hooks may see a process before the list has it
+		if time.Since(begun) > patience {
+			t.Fatal("the coverage list does not say that it is paused")
+		}
 	}
 	k.do("ask /ok/pause-during")
 	curl(t, port, "/ok/pause-other")
