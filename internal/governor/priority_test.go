@@ -55,25 +55,26 @@ func TestYield(t *testing.T) {
 
 // priorities returns those of all threads: field 19 of proc_pid_stat(5).
 func priorities(t *testing.T) map[string]bool {
-	t.Helper()
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]bool{}
-	for _, thread := range threads {
-		stat, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/stat")
+	return ofThreads(t, func(id string) (string, error) {
+		stat, err := os.ReadFile("/proc/self/task/" + id + "/stat")
 		if err != nil {
-			continue // it has ended
+			return "", err
 		}
 		_, rest, _ := strings.Cut(string(stat), ") ")
-		all[strings.Fields(rest)[16]] = true
-	}
-	return all
+		return strings.Fields(rest)[16], nil
+	})
 }
 
 // slacks returns by how many nanoseconds the kernel may put off what threads sleep for.
 func slacks(t *testing.T) map[string]bool {
+	return ofThreads(t, func(id string) (string, error) {
+		slack, err := os.ReadFile("/proc/" + id + "/timerslack_ns")
+		return strings.TrimSpace(string(slack)), err
+	})
+}
+
+// ofThreads returns what there is of something among all threads. An error says that one has ended.
+func ofThreads(t *testing.T, read func(id string) (string, error)) map[string]bool {
 	t.Helper()
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
@@ -81,8 +82,8 @@ func slacks(t *testing.T) map[string]bool {
 	}
 	all := map[string]bool{}
 	for _, thread := range threads {
-		if slack, err := os.ReadFile("/proc/" + thread.Name() + "/timerslack_ns"); err == nil {
-			all[strings.TrimSpace(string(slack))] = true
+		if what, err := read(thread.Name()); err == nil {
+			all[what] = true
 		}
 	}
 	return all
