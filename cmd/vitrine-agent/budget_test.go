@@ -212,7 +212,7 @@ func startLoad(t *testing.T, address string) *load {
 	go func() {
 		for ctx.Err() == nil { // one second each, so that each says how it went
 			cmd := exec.Command("openssl", "s_time", "-connect", address, "-www", "/load", "-new", "-time", "1")
-			cmd.Stdout = &l.said
+			cmd.Stdout, cmd.Stderr = &l.said, &l.said
 			if err := cmd.Run(); err != nil {
 				l.done <- err
 				return

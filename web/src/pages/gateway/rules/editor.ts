@@ -1,7 +1,10 @@
 import { history, historyKeymap, standardKeymap } from "@codemirror/commands";
-import { EditorState, type Extension } from "@codemirror/state";
+import { Annotation, EditorState, type Extension } from "@codemirror/state";
 import { EditorView, keymap, lineNumbers } from "@codemirror/view";
 import { nonce } from "../../../components/nonce";
+
+/** Marks changes that no person has made: whoever makes them knows of them. */
+const given = Annotation.define<true>();
 
 /** The extensions of an editor with numbered lines. Tab leaves it, so that the keyboard is enough. */
 export function ruleEditor(label: string, writable: boolean, changed: (text: string) => void): Extension {
@@ -18,16 +21,17 @@ export function ruleEditor(label: string, writable: boolean, changed: (text: str
     lineNumbers(),
     history(),
     EditorView.updateListener.of((update) => {
-      if (update.docChanged) changed(update.state.doc.toString());
+      const typed = !update.transactions.some((t) => t.annotation(given));
+      if (update.docChanged && typed) changed(update.state.doc.toString());
     }),
     keymap.of([...historyKeymap, ...standardKeymap]),
   ];
 }
 
-/** Puts other text in the place of all that stands there. */
+/** Puts other text in the place of all that stands there. Nobody is told: it may be older than what was saved just now. */
 export function setText(view: EditorView, text: string): void {
   if (view.state.doc.toString() === text) return;
-  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text }, annotations: given.of(true) });
 }
 
 /** Selects a line, counted from 1, and shows it. */
