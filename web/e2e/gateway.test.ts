@@ -208,7 +208,9 @@ describe("the gateway of this server", () => {
       await dialog()
         .getByLabel("Key", { exact: true })
         .fill(readFileSync(at(`${name}.key`), "utf8"));
-      await dialog().getByRole("button", { name: /^(loading )?Import$/ }).click();
+      await dialog()
+        .getByRole("button", { name: /^(loading )?Import$/ })
+        .click();
     };
     await dialog().getByLabel("Name of the authority").fill("own");
     await fill("weak");
@@ -234,7 +236,9 @@ describe("the gateway of this server", () => {
     await dialog().locator("input[type=file]").setInputFiles(at("own.p12"));
     await dialog().getByLabel("Passphrase").fill("open sesame");
     await accessible();
-    await dialog().getByRole("button", { name: /^(loading )?Import$/ }).click();
+    await dialog()
+      .getByRole("button", { name: /^(loading )?Import$/ })
+      .click();
     await page.getByRole("heading", { name: "both", exact: true }).waitFor();
     await remove("both");
     await button("Import an authority").click();
@@ -244,7 +248,9 @@ describe("the gateway of this server", () => {
       .getByLabel("Certificate", { exact: true })
       .fill(readFileSync(at("own.pem"), "utf8"));
     await dialog().getByLabel("Where the key lies").fill("pkcs11:token=a;object=b?module-path=/m.so&pin-value=1");
-    await dialog().getByRole("button", { name: /^(loading )?Import$/ }).click();
+    await dialog()
+      .getByRole("button", { name: /^(loading )?Import$/ })
+      .click();
     await dialog()
       .getByText(/none of those that the configuration allows/)
       .waitFor();
