@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -185,6 +186,13 @@ func serveTLS(t *testing.T) string {
 	certificate(t, dir)
 	start(t, exec.CommandContext(t.Context(), openssl, "s_server", "-www", "-quiet", "-accept", address,
 		"-key", filepath.Join(dir, "key.pem"), "-cert", filepath.Join(dir, "certificate.pem")))
+	eventually(t, "the server listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	return address
 }
 

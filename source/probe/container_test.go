@@ -74,12 +74,24 @@ func firstProgram(t *testing.T, w *watched, c *testkit.Container, port int, vers
 	_ = cmd.Wait()
 }
 
-// inside has curl in a container ask for a path, and wants to see it once, from its first byte.
+// inside has curl in a container ask for a path, and wants to see it once, from its first byte. On a machine that stalls, curl may end before
+// anybody can ask for its container: then another one asks.
 func inside(t *testing.T, w *watched, c *testkit.Container, port int, path string) {
+	t.Helper()
+	for i := range 3 {
+		if again := fmt.Sprintf("%s-%d", path, i); insideOnce(t, w, c, port, again) {
+			return
+		}
+	}
+	t.Errorf("%s: the container is never told", path)
+}
+
+// insideOnce reports whether the container is told.
+func insideOnce(t *testing.T, w *watched, c *testkit.Container, port int, path string) bool {
 	t.Helper()
 	_, pid := runCommand(t, c.Command(t.Context(), "curl", "-skf", "-o", "/dev/null", "-w", "%{local_port}", fmt.Sprintf("https://127.0.0.1:%d%s", port, path)))
 	r := w.await(t, path, asked(path))
-	if r.Container == nil || r.Container.ID != c.ID {
+	if r.Container != nil && r.Container.ID != c.ID {
 		t.Errorf("%s: the container is %+v, want %s", path, r.Container, c.ID)
 	}
 	if r.Process.PID != pid || r.Process.Name != "curl" || r.Process.Exe != "/usr/bin/curl" {
@@ -91,6 +103,7 @@ func inside(t *testing.T, w *watched, c *testkit.Container, port int, path strin
 	if all := w.all(asked(path)); len(all) != 1 {
 		t.Errorf("%s was seen %d times", path, len(all))
 	}
+	return r.Container != nil
 }
 
 func serverInside(t *testing.T, w *watched, c *testkit.Container, id identity, name string) {
