@@ -5,7 +5,9 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vitrine-ndr/vitrine/event"
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
@@ -19,12 +21,16 @@ func TestBesideUnseen(t *testing.T) {
 	home := t.TempDir()
 	cmd := exec.Command(testkit.Need(t, "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+home, "--remote-debugging-port=0", "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+home)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
+		for begun := time.Now(); os.RemoveAll(home) != nil && time.Since(begun) < patience; { // its children may write to the last
+			time.Sleep(20 * time.Millisecond)
+		}
 	}()
 	states := map[string]event.Coverage{} // now, by library
 	w.until(t, "what is to be said of Chromium", func() bool {
