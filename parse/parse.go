@@ -130,7 +130,7 @@ type Listener struct {
 type Limits struct {
 	Body         int   // bytes of a body that an event keeps, per direction
 	Header       int   // bytes of one header block, line or message before it is given up as an anomaly
-	Hashed       int64 // bytes of a body up to which it has a hash, 0: none has; most of the time that a long body takes goes into it
+	Hashed       int64 // bytes of a body up to which it has a hash, 0: none has; a hash costs more than all else that is done with a long body here
 	Decompressed int64 // bytes that one body may decompress to
 	Ratio        int64 // decompressed bytes per compressed byte, once more than 1 MiB came out
 	Open         int   // transactions, streams or queries that may be open in one connection

@@ -135,11 +135,10 @@ var errAsked = errors.New("the origin asks for a client certificate")
 func (s *session) shakeWithOrigin(o *offer) (*tls.Conn, error) {
 	asked, goesOn, use := false, false, identity.NewUse(s.identity(), s.judge, s.gateway.sessions)
 	c := tls.Client(s.server, &tls.Config{
-		ServerName:                  s.facts.SNI,
-		DynamicRecordSizingDisabled: true, // records are as the client's
-		InsecureSkipVerify:          true, // what is wrong with the certificate is for the client to see: judge finds it
-		MinVersion:                  o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
-		ClientSessionCache: use, KeyLogWriter: s.gateway.cfg.KeyLog,
+		ServerName:         s.facts.SNI,
+		InsecureSkipVerify: true, // what is wrong with the certificate is for the client to see: judge finds it
+		MinVersion:         o.min, MaxVersion: o.max, CipherSuites: o.suites, CurvePreferences: o.groups, NextProtos: o.alpn,
+		ClientSessionCache: use, KeyLogWriter: s.gateway.cfg.KeyLog, DynamicRecordSizingDisabled: true, // records are cut as the client has cut them
 		VerifyConnection: use.Verify,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if own := use.Certificate(); own != nil {
