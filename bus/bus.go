@@ -137,13 +137,13 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// lastSeq returns the number of the newest batch in the stream.
-func (b *Bus) lastSeq(ctx context.Context) (uint64, error) {
+// streamState tells the numbers of the oldest and the newest batch in the stream, and how many there are.
+func (b *Bus) streamState(ctx context.Context) (jetstream.StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()
 	stream, err := b.js.Stream(ctx, streamName)
 	if err != nil {
-		return 0, fmt.Errorf("look up stream %s: %w", streamName, err)
+		return jetstream.StreamState{}, fmt.Errorf("look up stream %s: %w", streamName, err)
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	return stream.CachedInfo().State, nil
 }

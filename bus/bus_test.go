@@ -447,3 +447,60 @@ func TestSettleWaitsForTheConsumer(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestBehindFromTheFirstMoment asks right behind each message, before the server has told the consumer of it.
+func TestBehindFromTheFirstMoment(t *testing.T) {
+	b, _ := openBus(t, t.TempDir())
+	cons, err := b.consumer(t.Context(), "store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 1000 {
+		publish(t, b, n, 1, 10)
+		state, err := b.streamState(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq := state.LastSeq
+		if behind, err := b.behind(t.Context(), "store", seq); err != nil || !behind {
+			t.Fatalf("message %d is said to be handled, although nobody has read it: %v", n, err)
+		}
+		msg, err := cons.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := msg.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if behind, err := b.behind(t.Context(), "store", seq); err != nil || behind {
+			t.Fatalf("message %d is said to wait, although it was acknowledged: %v", n, err)
+		}
+	}
+}
+
+// TestBehindLostMessages has nobody wait for what the stream has lost, and everybody for what came after.
+func TestBehindLostMessages(t *testing.T) {
+	b, _ := openBus(t, t.TempDir())
+	if _, err := b.consumer(t.Context(), "store"); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, 0, 3, 10)
+	state, err := b.streamState(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := b.js.Stream(t.Context(), streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if behind, err := b.behind(t.Context(), "store", state.LastSeq); err != nil || behind {
+		t.Errorf("behind on what was purged: %t, %v", behind, err)
+	}
+	publish(t, b, 3, 1, 10)
+	if behind, err := b.behind(t.Context(), "store", state.LastSeq+1); err != nil || !behind {
+		t.Errorf("behind on what is there: %t, %v", behind, err)
+	}
+}

@@ -48,7 +48,7 @@ type Handler func(ctx context.Context, b Batch) error
 // Consume hands all events of the stream to handle, one batch after the other, until ctx is done. Whoever calls it with the
 // same durable name later goes on where it ended.
 func (b *Bus) Consume(ctx context.Context, durable string, handle Handler) error {
-	last, err := b.lastSeq(ctx)
+	state, err := b.streamState(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (b *Bus) Consume(ctx context.Context, durable string, handle Handler) error
 	}
 	c := &consumer{
 		bus: b, cons: cons, durable: durable, handler: handle,
-		lastAtStart: last, highest: cons.CachedInfo().Delivered.Stream, failed: map[uint64]bool{},
+		lastAtStart: state.LastSeq, highest: cons.CachedInfo().Delivered.Stream, failed: map[uint64]bool{},
 	}
 	for ctx.Err() == nil {
 		first, err := c.next(ctx)
@@ -268,12 +268,12 @@ func pause(ctx context.Context, d time.Duration) {
 
 // Settle waits until the consumer has acknowledged everything that is in the stream now.
 func (b *Bus) Settle(ctx context.Context, durable string) error {
-	last, err := b.lastSeq(ctx)
+	state, err := b.streamState(ctx)
 	if err != nil {
 		return err
 	}
 	for {
-		behind, err := b.behind(ctx, durable, last)
+		behind, err := b.behind(ctx, durable, state.LastSeq)
 		if err != nil || !behind {
 			return err
 		}
@@ -283,7 +283,8 @@ func (b *Bus) Settle(ctx context.Context, durable string) error {
 	}
 }
 
-// behind tells whether the consumer has not acknowledged the batch yet. What it is still working on counts.
+// behind tells whether the consumer has not acknowledged the batch yet. What it is still working on counts; what the stream has
+// lost does not. The server's number of pending messages is no help: it is told of a new message a moment after the publisher is.
 func (b *Bus) behind(ctx context.Context, durable string, seq uint64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()
@@ -292,5 +293,15 @@ func (b *Bus) behind(ctx context.Context, durable string, seq uint64) (bool, err
 		return false, fmt.Errorf("look up consumer %s: %w", durable, err)
 	}
 	info := cons.CachedInfo()
-	return info.AckFloor.Stream < seq && (info.NumPending > 0 || info.NumAckPending > 0), nil
+	if info.AckFloor.Stream >= seq {
+		return false, nil
+	}
+	if info.NumAckPending > 0 {
+		return true, nil
+	}
+	if info.Delivered.Stream >= seq {
+		return false, nil
+	}
+	state, err := b.streamState(ctx)
+	return state.FirstSeq <= seq, err
 }
