@@ -8,10 +8,7 @@ let page: Page;
 
 const dialog = () => page.locator(".ant-modal");
 const tab = (name: string) => page.getByRole("tab", { name, exact: true }).click();
-const accessible = async () => {
-  await page.waitForTimeout(400); // dialogs come slowly
-  expect(await violations(page)).toEqual([]);
-};
+const accessible = async () => expect(await violations(page)).toEqual([]);
 
 /** What the server answers to a program with a token. */
 const status = async (token: string) => {

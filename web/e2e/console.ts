@@ -43,6 +43,7 @@ export class Console {
       acceptDownloads: true,
       locale: "en-GB",
       timezoneId: "UTC",
+      reducedMotion: "reduce", // on a busy machine, dialogs move away from below a click
     });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await context.addInitScript(({ language, theme }: Look) => {

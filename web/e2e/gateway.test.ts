@@ -17,10 +17,7 @@ const question = (text: string) => dialog().locator(".ant-modal-confirm-title", 
 const button = (name: string) => page.getByRole("button", { name: new RegExp(`^(loading )?${name}$`) });
 const scope = (number: number) => page.getByRole("group", { name: `Scope ${number}`, exact: true });
 const row = (name: string) => page.locator(".policies tbody tr", { hasText: name });
-const accessible = async () => {
-  await page.waitForTimeout(400); // dialogs come slowly
-  expect(await violations(page)).toEqual([]);
-};
+const accessible = async () => expect(await violations(page)).toEqual([]);
 
 beforeAll(async () => {
   browser = await launch();

@@ -44,6 +44,7 @@ export type Mode = keyof typeof palettes;
 export type Palette = (typeof palettes)[Mode];
 
 const darkMedia = matchMedia("(prefers-color-scheme: dark)");
+const stillMedia = matchMedia("(prefers-reduced-motion: reduce)");
 
 function subscribe(listener: () => void): () => void {
   darkMedia.addEventListener("change", listener);
@@ -97,6 +98,7 @@ export function antTheme(mode: Mode): ThemeConfig {
       borderRadius: 6,
       fontFamily: fonts,
       fontSize: 14,
+      motion: !stillMedia.matches,
     },
     components: {
       // White text keeps its contrast while the pointer is over it.
