@@ -41,8 +41,31 @@ export function ConnectionTab({ record }: { record: Record }) {
         <Fact name={t("fact.asset")} value={record.asset} field="asset" />
         <Fact name={t("fact.import")} value={record.import} field="import" mono />
       </Facts>
+      {record.policy && <Decision policy={record.policy} />}
       {record.conn && <Counters conn={record.conn} />}
       {process && <Program process={process} container={record.container} />}
+    </>
+  );
+}
+
+/** What the gateway did with the connection, and which of its rules said so. */
+function Decision({ policy }: { policy: NonNullable<Record["policy"]> }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <h2>{t("drawer.decision")}</h2>
+      <Facts>
+        <Fact
+          name={t("fact.policy_action")}
+          value={policy.action}
+          shown={policy.action && t(`policy_action.${policy.action}`)}
+          field="policy.action"
+        />
+        <Fact name={t("fact.policy")} value={policy.id} field="policy.id" mono />
+        <Fact name={t("fact.scope")} value={policy.scope} field="policy.scope" mono />
+        <Fact name={t("fact.rule")} value={policy.rule} field="policy.rule" mono />
+        <Fact name={t("fact.identity")} value={policy.identity} field="policy.identity" mono />
+      </Facts>
     </>
   );
 }
@@ -75,7 +98,7 @@ function Counters({ conn }: { conn: NonNullable<Record["conn"]> }) {
   const { t } = useTranslation();
   const { bytes, count, duration } = useFormat();
   const both = (n: number | undefined, size: number | undefined) =>
-    t("fact.packets_bytes", { packets: count(n ?? 0), bytes: bytes(size ?? 0) });
+    n ? t("fact.packets_bytes", { packets: count(n), bytes: bytes(size ?? 0) }) : bytes(size ?? 0); // programs and proxies see no packets
   return (
     <>
       <h2>{t("drawer.counters")}</h2>
