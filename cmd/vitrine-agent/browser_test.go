@@ -35,10 +35,11 @@ import (
 	"github.com/vitrine-ndr/vitrine/internal/testkit"
 )
 
-// What browsers are shown: a site, the name that its encrypted hellos show, and where names are resolved.
+// What browsers are shown: a site, the name that its encrypted hellos show, and where names are resolved. The address is one for
+// documentation (RFC 5737): where a private one does not answer by QUIC, Firefox does not try TCP.
 const (
 	siteName, outerName = "shop.example", "public.example"
-	siteIP              = "10.77.2.2"
+	siteIP              = "198.51.100.2"
 	resolver            = siteIP + ":9053"
 )
 
@@ -103,6 +104,7 @@ func check(t *testing.T, err error) {
 func newWeb(t *testing.T) *web {
 	t.Helper()
 	w := &web{routed: newRouted(t)}
+	w.configureSite(t)
 	w.public = newPair(t, nil, func(c *x509.Certificate) {
 		c.Subject, c.IsCA, c.KeyUsage = pkix.Name{CommonName: "Public CA"}, true, x509.KeyUsageCertSign
 	})
@@ -114,10 +116,23 @@ authorities: [{certificate: ca.pem, key: ca.key}]
 trust: {system: false, roots: [public.pem]}
 rules:
   policies:
-  - {id: all, scopes: [{id: web, sources: [10.77.1.0/24], destinations: [10.77.0.0/16], destination_ports: [443/443]}]}
+  - {id: all, scopes: [{id: web, sources: [10.77.1.0/24], destinations: [198.51.100.0/24], destination_ports: [443/443]}]}
 `), 0o600))
 	w.handle(t, w.listen(t, resolver), &tls.Config{}, http.HandlerFunc(w.resolve))
 	return w
+}
+
+// configureSite gives the origin's machine the site's address.
+func (w *web) configureSite(t *testing.T) {
+	t.Helper()
+	for ns, args := range map[*testkit.Namespace][]string{
+		w.origin: {"addr", "add", siteIP, "dev", "eth0"},
+		w.router: {"route", "add", siteIP, "via", "10.77.2.2"},
+	} {
+		if out, err := ns.Command(t.Context(), "ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %v: %v: %s", args, err, out)
+		}
+	}
 }
 
 func (w *web) listen(t *testing.T, address string) (l net.Listener) {
@@ -333,7 +348,7 @@ func TestChromiumQUIC(t *testing.T) {
 	w := newWeb(t)
 	w.ech, w.quic = nil, true
 	w.handle(t, w.listen(t, siteIP+":443"), &tls.Config{}, http.HandlerFunc(page))
-	w.serveQUIC(t)
+	w.serveQUIC(t, http.HandlerFunc(page))
 	b := w.browser(t)
 	// Over QUIC, Chromium trusts roots that people have added only for hosts that it is told to use QUIC with, by whatever port.
 	force := "--origin-to-force-quic-on=" + siteName
@@ -359,13 +374,13 @@ func TestChromiumQUIC(t *testing.T) {
 	}
 }
 
-func (w *web) serveQUIC(t *testing.T) {
+func (w *web) serveQUIC(t *testing.T, h http.Handler) {
 	t.Helper()
 	var datagrams net.PacketConn
 	var err error
 	w.origin.Do(t, func() { datagrams, err = net.ListenPacket("udp", siteIP+":443") })
 	check(t, err)
-	s := &http3.Server{Handler: http.HandlerFunc(page), TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{w.identity(t)}})}
+	s := &http3.Server{Handler: h, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{w.identity(t)}})}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(datagrams) }()
 	t.Cleanup(func() {
