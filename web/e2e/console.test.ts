@@ -84,22 +84,22 @@ describe("the overview", () => {
     await ui.goto(`/overview?${period}`);
     const tile = page.locator(".tile", { hasText: "Coverage" });
     await tile.getByText("3 of 4 TLS connections").waitFor();
-    expect(await tile.locator(".tile-value").innerText()).toBe("75%");
-    expect(await page.locator(".tile", { hasText: "Connections" }).first().locator(".tile-value").innerText()).toBe(
-      "5",
-    );
+    await expect.poll(() => tile.locator(".tile-value").innerText()).toBe("75%");
+    await expect
+      .poll(() => page.locator(".tile", { hasText: "Connections" }).first().locator(".tile-value").innerText())
+      .toBe("5");
     await page.locator(".top-hosts").getByText("bulk.example").waitFor();
     const sources = page.locator(".legend li", { hasText: "Session keys" });
-    expect(await sources.innerText()).toMatch(/3\s*100%/);
+    await expect.poll(() => sources.innerText()).toMatch(/3\s*100%/);
   });
 
   it("says why the rest was not decrypted, and leads there", async () => {
     await page.locator(".reasons").getByRole("link", { name: "no key" }).click();
     await page.waitForURL(/q=kind%3Atls\+and\+reason%3Ano_key/);
     await rows().first().waitFor();
-    expect(await rows().count()).toBe(1);
-    expect(await rows().first().innerText()).toContain("secret.example");
-    expect(await rows().first().innerText()).toContain("Not decrypted: no key");
+    await expect.poll(() => rows().count()).toBe(1);
+    await expect.poll(() => rows().first().innerText()).toContain("secret.example");
+    await expect.poll(() => rows().first().innerText()).toContain("Not decrypted: no key");
   });
 });
 
@@ -108,7 +108,7 @@ describe("searching", () => {
     await ui.goto(results);
     await rows().first().waitFor();
     await page.locator(".histogram canvas").waitFor();
-    expect(await page.locator(".result-line").innerText()).toMatch(/200 events shown/);
+    await expect.poll(() => page.locator(".result-line").innerText()).toMatch(/200 events shown/);
   });
 
   it("filters by Decrypted and by kind with one click each", async () => {
@@ -137,7 +137,7 @@ describe("searching", () => {
   it("marks a mistake where it is and mends it with one click", async () => {
     await search("htp.host:shop.example");
     await page.locator(".cm-lintRange-error").waitFor();
-    expect(await page.locator(".cm-lintRange-error").innerText()).toBe("htp.host");
+    await expect.poll(() => page.locator(".cm-lintRange-error").innerText()).toBe("htp.host");
     await page.getByRole("button", { name: "Change to http.host" }).click();
     await page.waitForURL(/q=http\.host%3Ashop\.example/);
     await rows().first().waitFor();
@@ -162,16 +162,16 @@ describe("searching", () => {
       await page.waitForTimeout(200); // a page is on its way
     }
     await end.waitFor();
-    expect(await page.locator(".result-line").innerText()).toContain("450 events shown");
-    expect(await rows().count()).toBeLessThan(100);
-    expect(await rows().last().innerText()).toContain("/item/0");
+    await expect.poll(() => page.locator(".result-line").innerText()).toContain("450 events shown");
+    await expect.poll(() => rows().count()).toBeLessThan(100);
+    await expect.poll(() => rows().last().innerText()).toContain("/item/0");
   });
 
   it("goes from event to event by keyboard alone", async () => {
     await ui.goto("/logs?since=7d");
     await page.locator(".grid").waitFor();
     await page.keyboard.press("Tab");
-    expect(await page.evaluate(() => document.activeElement?.className)).toBe("skip-link");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.className)).toBe("skip-link");
     await page.keyboard.press("Enter");
     await page.keyboard.press("/");
     await page.keyboard.type(`${imported()} and http.url:/api/items*`);
@@ -200,10 +200,10 @@ describe("an event", () => {
     const drawer = page.locator(".ant-drawer");
     await drawer.getByText("GET /api/items?page=1 HTTP/1.1").waitFor();
     await drawer.locator("pre", { hasText: "灯塔" }).waitFor();
-    expect(await drawer.locator("pre").innerText()).toContain('"name": "lighthouse"');
+    await expect.poll(() => drawer.locator("pre").innerText()).toContain('"name": "lighthouse"');
     await drawer.getByText("gzip (", { exact: false }).waitFor();
     await drawer.locator(".ant-segmented-item", { hasText: "Hex" }).click();
-    expect(await drawer.locator("pre").innerText()).toMatch(/^00000000 {2}7b 22 69 74/);
+    await expect.poll(() => drawer.locator("pre").innerText()).toMatch(/^00000000 {2}7b 22 69 74/);
   });
 
   it("tells the facts of TLS and of the connection", async () => {
@@ -226,7 +226,7 @@ describe("an event", () => {
     await ui.goto(`/logs?since=7d&q=${encodeURIComponent(`${imported()} and http.url:/image.svg`)}`);
     await openFirst();
     await page.locator(".ant-drawer pre", { hasText: "onload" }).waitFor();
-    expect(await image.count()).toBe(0);
+    await expect.poll(() => image.count()).toBe(0);
   });
 
   it("hands out packets before and after decryption", async () => {
@@ -293,7 +293,7 @@ describe("the live tail", () => {
       await page.getByText("Live: 0 events").waitFor();
       await second.import([file("live.pcap", makePlainCapture(host))]);
       await rows().first().waitFor();
-      expect(await rows().first().innerText()).toContain("GET /live");
+      await expect.poll(() => rows().first().innerText()).toContain("GET /live");
       await rows().first().hover();
       await page.getByText("Paused while you look").waitFor();
     } finally {

@@ -57,7 +57,7 @@ describe("a machine with a probe", () => {
   });
 
   it("shows what is not seen first, with the reason and what to do", async () => {
-    expect(await names()).toHaveLength(6);
+    await expect.poll(() => names()).toHaveLength(6);
     const java = rows().filter({ hasText: "java" });
     const text = await java.innerText();
     for (const part of ["Not seen: unknown library", "key log", "A Java virtual machine", "store/billing-0"])
@@ -69,13 +69,13 @@ describe("a machine with a probe", () => {
   it("sorts and searches", async () => {
     await page.getByRole("button", { name: "Plaintext" }).click();
     expect((await names())[0]).toBe("nginx (812)");
-    expect(await page.locator("th[aria-sort=descending]").innerText()).toContain("Plaintext");
+    await expect.poll(() => page.locator("th[aria-sort=descending]").innerText()).toContain("Plaintext");
     await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("store 1.26");
     await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 1);
-    expect(await names()).toEqual(["shop (2201)"]);
+    await expect.poll(() => names()).toEqual(["shop (2201)"]);
     await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("");
     await page.locator(".ant-segmented-item", { hasText: "Not seen: 5" }).click();
-    expect(await rows().count()).toBe(3);
+    await expect.poll(() => rows().count()).toBe(3);
     await page.locator(".ant-segmented-item", { hasText: "All: 8" }).click();
   });
 
@@ -85,16 +85,16 @@ describe("a machine with a probe", () => {
     for (const part of ["chromium", "Linked into it: boringssl, without its symbols", "static, without symbols"])
       expect(text).toContain(part);
     const button = group.getByRole("button", { name: "3 processes" });
-    expect(await button.getAttribute("aria-expanded")).toBe("false");
+    await expect.poll(() => button.getAttribute("aria-expanded")).toBe("false");
     await button.click();
-    expect(await button.getAttribute("aria-expanded")).toBe("true");
+    await expect.poll(() => button.getAttribute("aria-expanded")).toBe("true");
     const members = page.locator(".process-member .process-name");
     expect((await members.allInnerTexts()).map((name) => name.replace(/\s+/g, " "))).toEqual(
       [3001, 3002, 3007].map((pid) => `chromium (${pid})`),
     );
     await accessible();
     await button.click();
-    expect(await members.count()).toBe(0);
+    await expect.poll(() => members.count()).toBe(0);
     await group.getByRole("link", { name: "chromium" }).click();
     await page.waitForURL(/\/logs\?q=process\.exe%3A/);
     await page.goBack();
@@ -111,8 +111,8 @@ describe("a machine with a probe", () => {
     await page.waitForURL("**/help/coverage#unknown_library");
     const place = page.locator("tr.doc-place");
     await place.waitFor();
-    expect(await place.innerText()).toContain("unknown_library");
-    expect(await place.evaluate((e) => e.getBoundingClientRect().top < innerHeight)).toBe(true);
+    await expect.poll(() => place.innerText()).toContain("unknown_library");
+    await expect.poll(() => place.evaluate((e) => e.getBoundingClientRect().top < innerHeight)).toBe(true);
     await page.goBack();
     await rows().filter({ hasText: "nginx" }).getByRole("link").first().click();
     await page.waitForURL(/\/logs\?q=process\.pid%3A812\+and\+process\.name%3Anginx/);
@@ -137,7 +137,7 @@ describe("a machine with a probe", () => {
     await page.getByText("The filter is in force.").waitFor();
     const card = page.locator("section", { has: page.locator("#filter-title") });
     await card.getByText("Everything except what fits one of the rules").waitFor();
-    expect(await card.locator(".condition").innerText()).toBe("Command name nginx");
+    await expect.poll(() => card.locator(".condition").innerText()).toBe("Command name nginx");
     await card.getByRole("button", { name: "Undo" }).click();
     await page.locator(".ant-modal").getByRole("button", { name: "Undo" }).click();
     await card.getByText("Everything that the probe can see").waitFor();
@@ -178,7 +178,7 @@ describe("a machine with a probe", () => {
     machine.probe = { ...machine.probe, state: "off", detail: "seeing into programs needs root" };
     await page.getByRole("heading", { name: "The probe is off" }).waitFor();
     await page.getByText("seeing into programs needs root").waitFor();
-    expect(await page.locator(".process-table").count()).toBe(0);
+    await expect.poll(() => page.locator(".process-table").count()).toBe(0);
     await accessible();
   });
 });
@@ -207,7 +207,7 @@ describe("the help", () => {
     await ui.goto("/help");
     await page.waitForURL("**/help/coverage");
     const links = page.locator(".help nav a");
-    expect(await links.count()).toBeGreaterThan(3);
+    await expect.poll(() => links.count()).toBeGreaterThan(3);
     for (const title of await links.allInnerTexts()) {
       await page.getByRole("link", { name: title, exact: true }).click();
       await page.locator(".document h1", { hasText: title }).waitFor();

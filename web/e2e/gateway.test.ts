@@ -40,7 +40,7 @@ describe("the gateway of this server", () => {
     await accessible();
     await page.getByRole("link", { name: "Make the first policy" }).click();
     await page.waitForURL("**/gateway/new-policy");
-    expect(await page.locator(".parts [aria-current=page]").innerText()).toBe("Policies");
+    await expect.poll(() => page.locator(".parts [aria-current=page]").innerText()).toBe("Policies");
   });
 
   it("does not go on without what is needed, and says so", async () => {
@@ -51,10 +51,10 @@ describe("the gateway of this server", () => {
 
   it("makes a trial authority with one click", async () => {
     await page.getByLabel("Name", { exact: true }).fill("The office");
-    expect(await page.getByLabel("Id", { exact: true }).inputValue()).toBe("the-office");
+    await expect.poll(() => page.getByLabel("Id", { exact: true }).inputValue()).toBe("the-office");
     await button("Make a trial authority").click();
     await page.getByRole("radio", { name: /trial/ }).waitFor();
-    expect(await button("Make a trial authority").count()).toBe(0);
+    await expect.poll(() => button("Make a trial authority").count()).toBe(0);
     await button("Next").click();
     await scope(1).waitFor();
   });
@@ -63,9 +63,9 @@ describe("the gateway of this server", () => {
     await scope(1).getByLabel("Sources").fill("10.1.0.0/16\n10.2.0.7");
     await scope(1).getByLabel("Destination ports").fill("443 8443-8450");
     const sum = scope(1).locator(".arithmetic");
-    expect(await sum.innerText()).toBe(
-      "Units: sources 2 × source port ranges 1 × destinations 2 × destination port ranges 2 = 8",
-    );
+    await expect
+      .poll(() => sum.innerText())
+      .toBe("Units: sources 2 × source port ranges 1 × destinations 2 × destination port ranges 2 = 8");
     await page.getByText("This policy: 8 units. Other policies: 0. Left of 20,000: 19,992.").waitFor();
     const many = Array.from({ length: 1000 }, (_, i) => `10.3.${i >> 8}.${i & 255}`);
     await scope(1).getByLabel("Sources").fill(many.join("\n"));
@@ -73,10 +73,10 @@ describe("the gateway of this server", () => {
       .getByLabel("Destination ports")
       .fill(Array.from({ length: 11 }, (_, i) => `${8000 + i}/${8000 + i}`).join("\n"));
     const refusal = page.locator(".ant-alert", { hasText: "22,000 units" });
-    expect(await refusal.innerText()).toMatch(/only 20,000 of 20,000 are free.*2,000 too many/);
+    await expect.poll(() => refusal.innerText()).toMatch(/only 20,000 of 20,000 are free.*2,000 too many/);
     await button("Next").click();
     await accessible();
-    expect(await page.locator(".scope-facts").count()).toBe(0);
+    await expect.poll(() => page.locator(".scope-facts").count()).toBe(0);
   });
 
   it("shows a mistake at its field", async () => {
@@ -95,7 +95,7 @@ describe("the gateway of this server", () => {
     await question("Leave without saving?");
     await dialog().getByRole("button", { name: "Stay" }).click();
     await dialog().waitFor({ state: "detached" });
-    expect(await scope(1).getByLabel("Sources").inputValue()).toBe("10.1.0.0/16");
+    await expect.poll(() => scope(1).getByLabel("Sources").inputValue()).toBe("10.1.0.0/16");
   });
 
   it("saves after a review, and lists the policy", async () => {
@@ -123,12 +123,12 @@ describe("the gateway of this server", () => {
     await question("The office can't be deleted");
     await dialog().getByRole("button", { name: "Close" }).last().click();
     await dialog().waitFor({ state: "detached" });
-    expect(await row("the-office").count()).toBe(1);
+    await expect.poll(() => row("the-office").count()).toBe(1);
   });
 
   it("changes it by the same pages, and counts the others' units", async () => {
     await row("the-office").getByRole("link", { name: "The office" }).click();
-    expect(await page.getByLabel("Id", { exact: true }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByLabel("Id", { exact: true }).isDisabled()).toBe(true);
     await page.getByLabel("Description").fill("Everybody's browsers");
     await button("Next").click();
     await page.getByText("Other policies: 0.").waitFor();
@@ -165,7 +165,7 @@ describe("the gateway of this server", () => {
   it("warns of a certificate that ends, hands it out, and tells how to trust it", async () => {
     await page.getByRole("link", { name: "Certificates" }).click();
     await page.getByText(/The certificate trial ends in \d+ days/).waitFor();
-    expect(await page.locator(".ant-alert-close-icon").count()).toBe(0);
+    await expect.poll(() => page.locator(".ant-alert-close-icon").count()).toBe(0);
     const folder = mkdtempSync(join(tmpdir(), "vitrine-e2e-"));
     const download = page.waitForEvent("download");
     await page.getByRole("link", { name: "Root (.crt)" }).click();
@@ -180,7 +180,7 @@ describe("the gateway of this server", () => {
     await page.getByText("sudo cp vitrine-trial.crt /usr/local/share/ca-certificates/").waitFor();
     await accessible();
     const platforms = page.getByRole("navigation", { name: "Platforms" }).getByRole("link");
-    expect(await platforms.count()).toBe(16);
+    await expect.poll(() => platforms.count()).toBe(16);
     await platforms.filter({ hasText: "Java" }).click();
     await page.getByText("-alias vitrine -file vitrine-trial.crt").waitFor();
   });
@@ -273,7 +273,7 @@ describe("the gateway of this server", () => {
     await dialog().getByLabel("Reason").fill("privacy");
     await dialog().getByRole("button", { name: "Save" }).click();
     const rule = page.locator(".exceptions tbody tr", { hasText: "privacy" });
-    expect(await rule.innerText()).toMatch(/Bypass[\s\S]*Banking, \*\.hr\.example, hr\.example/);
+    await expect.poll(() => rule.innerText()).toMatch(/Bypass[\s\S]*Banking, \*\.hr\.example, hr\.example/);
     await button("Edit privacy").click();
     await dialog().getByLabel("Block: end the connection").check();
     await dialog().getByRole("button", { name: "Save" }).click();
@@ -290,19 +290,19 @@ describe("the gateway of this server", () => {
     await button("Insert an example").click();
     await button("Save").click();
     await page.getByText("The rules are saved.").waitFor();
-    expect(await button("Save").isDisabled()).toBe(true);
+    await expect.poll(() => button("Save").isDisabled()).toBe(true);
     await rules.press("Control+End");
     await page.keyboard.type("- id: no-uploads\naction: blok\napplications: [dropbox]\n");
     await accessible();
     await button("Save").click();
     await alert.getByText('has no key "action"').waitFor();
-    expect(await alert.getByRole("button", { name: /^Line \d+$/ }).count()).toBe(2);
+    await expect.poll(() => alert.getByRole("button", { name: /^Line \d+$/ }).count()).toBe(2);
     await accessible();
     await rules.fill("rules:\n- id: no-uploads\n  action: blok\n  applications: [dropbox]\n");
     await button("Save").click();
     await alert.getByText('action is "blok"').waitFor();
     await alert.getByRole("button", { name: "Line 2" }).click();
-    expect(await page.evaluate(() => getSelection()?.toString())).toBe("- id: no-uploads");
+    await expect.poll(() => page.evaluate(() => getSelection()?.toString())).toBe("- id: no-uploads");
     await page.getByRole("link", { name: "Certificates" }).click();
     await question("Leave without saving?");
     await dialog().getByRole("button", { name: "Stay" }).click();
@@ -310,12 +310,14 @@ describe("the gateway of this server", () => {
     await rules.fill("rules:\n- id: no-uploads\n  action: block\n  applications: [dropbox]\n");
     await button("Save").click();
     await button("Save").and(page.locator(":disabled")).waitFor();
-    expect(await alert.count()).toBe(0);
+    await expect.poll(() => alert.count()).toBe(0);
     await page.reload();
     await rules.getByText("id: no-uploads").waitFor();
-    expect(await rules.innerText()).toContain("action: block");
+    await expect.poll(() => rules.innerText()).toContain("action: block");
     await page.getByRole("textbox", { name: "Find an application or host" }).fill("dropboxapi");
-    expect(await page.locator(".applications tbody tr").allInnerTexts()).toEqual([expect.stringContaining("Dropbox")]);
+    await expect
+      .poll(() => page.locator(".applications tbody tr").allInnerTexts())
+      .toEqual([expect.stringContaining("Dropbox")]);
   });
 
   it("says that nobody refuses its certificates, and who changed what", async () => {
@@ -339,13 +341,13 @@ describe("the gateway of this server", () => {
     await other.signIn(account.name, account.password);
     await other.goto("/gateway/policies");
     await other.page.locator(".policies tbody tr").first().waitFor();
-    expect(await other.page.getByRole("switch").isDisabled()).toBe(true);
-    expect(await other.page.getByRole("button", { name: /New policy|Delete/ }).count()).toBe(0);
-    expect(await other.page.getByRole("link", { name: "Changes" }).count()).toBe(0);
+    await expect.poll(() => other.page.getByRole("switch").isDisabled()).toBe(true);
+    await expect.poll(() => other.page.getByRole("button", { name: /New policy|Delete/ }).count()).toBe(0);
+    await expect.poll(() => other.page.getByRole("link", { name: "Changes" }).count()).toBe(0);
     await other.page.getByRole("link", { name: "Rules", exact: true }).click();
     const rules = other.page.getByRole("textbox", { name: "Rules about requests" });
-    expect(await rules.getAttribute("aria-readonly")).toBe("true");
-    expect(await other.page.getByRole("button", { name: "Save" }).count()).toBe(0);
+    await expect.poll(() => rules.getAttribute("aria-readonly")).toBe("true");
+    await expect.poll(() => other.page.getByRole("button", { name: "Save" }).count()).toBe(0);
     expect(other.troubles).toEqual([]);
     await other.close();
   });
@@ -375,7 +377,7 @@ it("shows what was learnt about pins, and takes an approval", async () => {
   for (const part of ["learnt", "times: 41, clients: 6", "for all clients"]) expect(text).toContain(part);
   await other.page.getByRole("button", { name: "Approve updates.vendor.example" }).click();
   await pin.getByText("approved").waitFor();
-  expect(await pin.innerText()).toContain("never");
+  await expect.poll(() => pin.innerText()).toContain("never");
   expect(await other.pwned()).toBe(false);
   expect(other.troubles).toEqual([]);
   await other.close();
