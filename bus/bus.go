@@ -137,7 +137,7 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// streamState tells the numbers of the oldest and the newest batch in the stream, and how many there are.
+// streamState tells the numbers of the oldest and the newest batch in the stream.
 func (b *Bus) streamState(ctx context.Context) (jetstream.StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()

@@ -274,7 +274,8 @@ func (b *Bus) Settle(ctx context.Context, durable string) error {
 	}
 	for {
 		behind, err := b.behind(ctx, durable, state.LastSeq)
-		if err != nil || !behind {
+		slow := errors.Is(err, context.DeadlineExceeded) // the server is busy, perhaps with what is waited for
+		if !slow && (err != nil || !behind) {
 			return err
 		}
 		if pause(ctx, settlePoll); ctx.Err() != nil {
@@ -284,7 +285,7 @@ func (b *Bus) Settle(ctx context.Context, durable string) error {
 }
 
 // behind tells whether the consumer has not acknowledged the batch yet. What it is still working on counts; what the stream has
-// lost does not. The server's number of pending messages is no help: it is told of a new message a moment after the publisher is.
+// lost, at either end, does not. The server's number of pending messages is no help: it is told of a new message a moment after the publisher is.
 func (b *Bus) behind(ctx context.Context, durable string, seq uint64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestWait)
 	defer cancel()
@@ -303,5 +304,5 @@ func (b *Bus) behind(ctx context.Context, durable string, seq uint64) (bool, err
 		return false, nil
 	}
 	state, err := b.streamState(ctx)
-	return state.FirstSeq <= seq, err
+	return state.FirstSeq <= seq && seq <= state.LastSeq, err
 }
