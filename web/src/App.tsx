@@ -9,7 +9,7 @@ import { useTranslation } from "react-i18next";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { APIError } from "./api/client";
 import { usePreference } from "./components/preferences";
-import { antTheme, useMode, usePaletteInCSS } from "./components/theme";
+import { useAntTheme, useMode, usePaletteInCSS } from "./components/theme";
 import { nonce } from "./components/nonce";
 import { popups } from "./components/popups";
 import { Session } from "./pages/Session";
@@ -43,6 +43,7 @@ export function App() {
   const mode = useMode();
   const [language] = usePreference("language");
   const { i18n } = useTranslation();
+  const theme = useAntTheme(mode);
   usePaletteInCSS();
   useEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
@@ -52,7 +53,7 @@ export function App() {
   return (
     <QueryClientProvider client={queries}>
       <ConfigProvider
-        theme={antTheme(mode)}
+        theme={theme}
         locale={language === "zh" ? zhCN : enUS}
         csp={{ nonce }}
         getPopupContainer={popups}

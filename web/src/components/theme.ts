@@ -1,5 +1,5 @@
 import { theme, type ThemeConfig } from "antd";
-import { useEffect, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { usePreference } from "./preferences";
 
 /** The colours of both modes. Text on surface has a contrast of 4.5:1 or more, marks in charts 3:1. */
@@ -46,15 +46,21 @@ export type Palette = (typeof palettes)[Mode];
 const darkMedia = matchMedia("(prefers-color-scheme: dark)");
 const stillMedia = matchMedia("(prefers-reduced-motion: reduce)");
 
-function subscribe(listener: () => void): () => void {
-  darkMedia.addEventListener("change", listener);
-  return () => darkMedia.removeEventListener("change", listener);
+function useMedia(media: MediaQueryList): boolean {
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      media.addEventListener("change", listener);
+      return () => media.removeEventListener("change", listener);
+    },
+    [media],
+  );
+  return useSyncExternalStore(subscribe, () => media.matches);
 }
 
 /** The mode that is shown, after the person's choice and the system's. */
 export function useMode(): Mode {
   const [choice] = usePreference("theme");
-  const systemIsDark = useSyncExternalStore(subscribe, () => darkMedia.matches);
+  const systemIsDark = useMedia(darkMedia);
   return choice === "system" ? (systemIsDark ? "dark" : "light") : choice;
 }
 
@@ -76,7 +82,9 @@ export function usePaletteInCSS(): void {
 const fonts =
   'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif';
 
-export function antTheme(mode: Mode): ThemeConfig {
+/** Ant Design in our colours, and without motion where the system asks for less. */
+export function useAntTheme(mode: Mode): ThemeConfig {
+  const still = useMedia(stillMedia);
   const p = palettes[mode];
   return {
     algorithm: mode === "dark" ? theme.darkAlgorithm : theme.defaultAlgorithm,
@@ -98,7 +106,7 @@ export function antTheme(mode: Mode): ThemeConfig {
       borderRadius: 6,
       fontFamily: fonts,
       fontSize: 14,
-      motion: !stillMedia.matches,
+      motion: !still,
     },
     components: {
       // White text keeps its contrast while the pointer is over it.

@@ -97,8 +97,9 @@ function Program({ process, container }: { process: NonNullable<Record["process"
 function Counters({ conn }: { conn: NonNullable<Record["conn"]> }) {
   const { t } = useTranslation();
   const { bytes, count, duration } = useFormat();
-  const both = (n: number | undefined, size: number | undefined) =>
-    n ? t("fact.packets_bytes", { packets: count(n), bytes: bytes(size ?? 0) }) : bytes(size ?? 0); // programs and proxies see no packets
+  const counted = conn.packets_to_server || conn.packets_to_client; // programs and proxies see no packets
+  const both = (n = 0, size = 0) =>
+    counted ? t("fact.packets_bytes", { packets: count(n), bytes: bytes(size) }) : bytes(size);
   return (
     <>
       <h2>{t("drawer.counters")}</h2>
