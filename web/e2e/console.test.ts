@@ -217,6 +217,19 @@ describe("an event", () => {
     await drawer.locator(".related-item").nth(3).waitFor();
   });
 
+  it("tells what the gateway decided, and by which rule", async () => {
+    const policy = { action: "block", id: "office", scope: "browsers", rule: "no-evil" };
+    await page.route(/\/api\/v1\/events\/[0-9a-f]+$/, async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), policy } });
+    });
+    await page.reload();
+    await tab("Connection");
+    const facts = page.locator(".ant-drawer h2", { hasText: "Gateway" }).locator("+ dl");
+    await expect.poll(() => facts.locator("dd").allInnerTexts()).toEqual(["blocked", "office", "browsers", "no-evil"]);
+    await page.unrouteAll({ behavior: "wait" });
+  });
+
   it("shows safe images only", async () => {
     await ui.goto(`/logs?since=7d&q=${encodeURIComponent(`${imported()} and decrypted:yes and http.url:/logo.png`)}`);
     await openFirst();
@@ -226,7 +239,7 @@ describe("an event", () => {
     await ui.goto(`/logs?since=7d&q=${encodeURIComponent(`${imported()} and http.url:/image.svg`)}`);
     await openFirst();
     await page.locator(".ant-drawer pre", { hasText: "onload" }).waitFor();
-    await expect.poll(() => image.count()).toBe(0);
+    expect(await image.count()).toBe(0);
   });
 
   it("hands out packets before and after decryption", async () => {

@@ -25,6 +25,7 @@ export function launch(): Promise<Browser> {
 export interface Look {
   language?: "en" | "zh";
   theme?: "light" | "dark";
+  motion?: boolean;
 }
 
 /** A page of the console, with a record of everything that must not happen. */
@@ -43,7 +44,7 @@ export class Console {
       acceptDownloads: true,
       locale: "en-GB",
       timezoneId: "UTC",
-      reducedMotion: "reduce", // on a busy machine, dialogs move away from below a click
+      reducedMotion: look.motion ? "no-preference" : "reduce", // on a busy machine, dialogs move out from under a click
     });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await context.addInitScript(({ language, theme }: Look) => {

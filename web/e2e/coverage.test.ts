@@ -62,13 +62,13 @@ describe("a machine with a probe", () => {
     const text = await java.innerText();
     for (const part of ["Not seen: unknown library", "key log", "A Java virtual machine", "store/billing-0"])
       expect(text).toContain(part);
-    expect((await names()).slice(0, 3)).toContain("java (1533)");
+    await expect.poll(async () => (await names()).slice(0, 3)).toContain("java (1533)");
     await page.getByText("TLS libraries in them: 8, of which wholly seen: 3 (37.5%)").waitFor();
   });
 
   it("sorts and searches", async () => {
     await page.getByRole("button", { name: "Plaintext" }).click();
-    expect((await names())[0]).toBe("nginx (812)");
+    await expect.poll(async () => (await names())[0]).toBe("nginx (812)");
     await expect.poll(() => page.locator("th[aria-sort=descending]").innerText()).toContain("Plaintext");
     await page.getByRole("textbox", { name: "Find a program, library or pod" }).fill("store 1.26");
     await page.waitForFunction(() => document.querySelectorAll(".process-table tbody tr").length === 1);
@@ -89,9 +89,9 @@ describe("a machine with a probe", () => {
     await button.click();
     await expect.poll(() => button.getAttribute("aria-expanded")).toBe("true");
     const members = page.locator(".process-member .process-name");
-    expect((await members.allInnerTexts()).map((name) => name.replace(/\s+/g, " "))).toEqual(
-      [3001, 3002, 3007].map((pid) => `chromium (${pid})`),
-    );
+    await expect
+      .poll(async () => (await members.allInnerTexts()).map((name) => name.replace(/\s+/g, " ")))
+      .toEqual([3001, 3002, 3007].map((pid) => `chromium (${pid})`));
     await accessible();
     await button.click();
     await expect.poll(() => members.count()).toBe(0);

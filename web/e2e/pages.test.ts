@@ -72,7 +72,7 @@ describe.each([
 ] as const)("in $language and $theme", ({ language, theme }) => {
   let ui: Console;
   beforeAll(async () => {
-    ui = await Console.open(browser, { language, theme });
+    ui = await Console.open(browser, { language, theme, motion: true });
     const machine = new Machine(); // the same in every picture
     machine.processes = machine.processes.filter((c) => c.process.name !== payload);
     await machine.answer(ui.page);
