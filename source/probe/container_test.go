@@ -78,7 +78,7 @@ func firstProgram(t *testing.T, w *watched, c *testkit.Container, port int, vers
 // anybody can ask for its container: then another one asks.
 func inside(t *testing.T, w *watched, c *testkit.Container, port int, path string) {
 	t.Helper()
-	for i := range 3 {
+	for i := range 10 {
 		if again := fmt.Sprintf("%s-%d", path, i); insideOnce(t, w, c, port, again) {
 			return
 		}
