@@ -36,7 +36,7 @@ import (
 )
 
 // What browsers are shown: a site, the name that its encrypted hellos show, and where names are resolved. The address is one for
-// documentation (RFC 5737): where a private one does not answer by QUIC, Firefox does not try TCP for long.
+// documentation (RFC 5737): where a private one does not answer by QUIC, Firefox waits long before it tries TCP.
 const (
 	siteName, outerName = "shop.example", "public.example"
 	siteIP              = "198.51.100.2"

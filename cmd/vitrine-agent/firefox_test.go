@@ -24,15 +24,7 @@ user_pref("network.trr.useGET", false);
 user_pref("network.dns.echconfig.enabled", true);
 user_pref("network.http.http3.disable_when_third_party_roots_found", false);
 user_pref("network.dns.httpssvc.http3_fast_fallback_timeout", 2000);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("services.settings.server", "https://localhost:1");
-user_pref("app.update.enabled", false);
-user_pref("extensions.update.enabled", false);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("browser.safebrowsing.malware.enabled", false);
-user_pref("browser.safebrowsing.phishing.enabled", false);
-`
+` + testkit.QuietFirefox
 
 // firefox is a site that Firefox is to load pages of.
 type firefox struct {

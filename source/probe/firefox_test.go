@@ -45,15 +45,7 @@ func firefox(t *testing.T, ca identity, url string, http2 bool) (pid int) {
 	t.Helper()
 	profile := nssDatabase(t, ca)
 	write(t, filepath.Join(profile, "user.js"), fmt.Appendf(nil, `user_pref("network.http.http2.enabled", %t);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("services.settings.server", "https://localhost:1");
-user_pref("app.update.enabled", false);
-user_pref("extensions.update.enabled", false);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("browser.safebrowsing.malware.enabled", false);
-user_pref("browser.safebrowsing.phishing.enabled", false);
-`, http2))
+%s`, http2, testkit.QuietFirefox))
 	cmd := exec.Command(testkit.Need(t, "firefox-esr"), "--headless", "--no-remote", "--profile", profile, url)
 	cmd.Env = append(os.Environ(), "HOME="+profile)
 	if err := cmd.Start(); err != nil {
